@@ -1,0 +1,122 @@
+/**
+ * The transport port: what the client needs of a gRPC transport. Bytes in and bytes out; no protobuf, no statecharts, no retries.
+ * Every implementation passes the same contract suite (`test/integration/transport-contract.ts`).
+ */
+
+import type { Clock } from '../core/clock.js';
+import type { GrpcCode } from '../errors.js';
+
+/** One gRPC status, whatever its cause: a trailer, an HTTP status, an RST code, a local error. */
+export interface WireStatus {
+  readonly code: GrpcCode;
+  readonly message: string;
+  /**
+   * What is known of the calls' unanswered messages: `refused` when the peer proved it did not process them (REFUSED_STREAM, GOAWAY
+   * below our id), `notSent` when nothing left this process, else `unknown`; `answered` when the status came from the server itself.
+   */
+  readonly outcome: 'notSent' | 'refused' | 'unknown' | 'answered';
+  /** ASCII trailers, names in lower case, without `grpc-status` and `grpc-message`. */
+  readonly trailers?: Readonly<Record<string, string>>;
+}
+
+/** Why a connection ended. `refused` is hard evidence: the peer's kernel said that nobody listens. */
+export interface DownCause {
+  readonly kind: 'refused' | 'connectTimeout' | 'tls' | 'lost' | 'keepalive' | 'protocol' | 'resolve' | 'closed' | 'other';
+  readonly message: string;
+  /** Node's error code where there is one: `ECONNREFUSED`, `ECONNRESET`, ... */
+  readonly code?: string;
+}
+
+export interface TlsFiles {
+  /** PEM contents. */
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  /** Overrides the name that is verified (and sent as SNI). */
+  readonly serverName?: string;
+}
+
+export interface ConnectOptions {
+  /** Dial, TLS and SETTINGS together, milliseconds. After it the attempt is destroyed: no socket stays behind. */
+  readonly connectTimeoutMs: number;
+  /** Absent: plaintext. */
+  readonly tls?: TlsFiles;
+  /** The largest message accepted or sent, bytes. */
+  readonly maxMessageBytes: number;
+  readonly userAgent: string;
+  readonly clock: Clock;
+}
+
+/** Facts about one connection. `onDown` is always the last, exactly once; after `close()` its kind is `closed`. */
+export interface ConnectionListener {
+  /** Usable: the peer's SETTINGS are in. At most once. */
+  onUp(): void;
+  /** The peer drains: calls under way go on, no new one may be opened. */
+  onGoaway(detail: { readonly reason: string; readonly lastStreamId?: number }): void;
+  onDown(cause: DownCause): void;
+}
+
+/** Facts about one call. `onStatus` is always the last, exactly once, whatever happens to the call or its connection. */
+export interface StreamListener {
+  onMessage(bytes: Uint8Array): void;
+  /** A `write` said 'full' and there is room again. */
+  onDrain(): void;
+  onStatus(status: WireStatus): void;
+}
+
+/**
+ * 'accepted': the message is on its way · 'full': it was NOT taken; wait for `onDrain` · 'closed': it was NOT taken; the call takes
+ * no more. What was not taken stays the caller's.
+ */
+export type WriteResult = 'accepted' | 'full' | 'closed';
+
+/** One streaming call. No method throws; none calls its listener synchronously. */
+export interface WireStream {
+  write(bytes: Uint8Array): WriteResult;
+  /** Half-closes: no more writes; answers still come. */
+  end(): void;
+  /** Cancels (RST_STREAM CANCEL on the wire); `onStatus` follows with CANCELLED. */
+  cancel(): void;
+  /** Stops reading: the peer is held back by flow control once its window is used up. */
+  pause(): void;
+  resume(): void;
+}
+
+export type WireMetadata = Readonly<Record<string, string>>;
+
+export interface UnaryOptions {
+  readonly metadata?: WireMetadata;
+  /** Always finite, milliseconds from now. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A unary call's end: exactly one of the two. */
+export type UnaryResult =
+  | { readonly ok: true; readonly bytes: Uint8Array }
+  | { readonly ok: false; readonly status: WireStatus };
+
+/** One HTTP/2 connection to one endpoint. It does not redial: a lost connection is replaced by another `connect`. */
+export interface TransportConnection {
+  /** `path` is `/package.Service/Method`. Never throws: a call that cannot be opened ends with its status. */
+  openStream(path: string, metadata: WireMetadata, listener: StreamListener): WireStream;
+  /** Never rejects. */
+  unary(path: string, bytes: Uint8Array, options: UnaryOptions): Promise<UnaryResult>;
+  /** Whether an open, idle connection may hold the process open. Starts as false. */
+  setReferenced(referenced: boolean): void;
+  /** Round trip of an HTTP/2 PING; absent where the transport has none. Resolves to false when unanswered within `timeoutMs`. */
+  ping?(timeoutMs: number): Promise<boolean>;
+  /** Ends the connection and every call on it (with CANCELLED); no socket stays behind. Idempotent. */
+  close(): void;
+}
+
+/** An address a transport can dial. */
+export interface Target {
+  /** As the user wrote it, for messages and events. */
+  readonly address: string;
+}
+
+export interface Transport {
+  readonly name: string;
+  connect(target: Target, options: ConnectOptions, listener: ConnectionListener): TransportConnection;
+}
