@@ -1,0 +1,298 @@
+import { assign, setup } from 'xstate';
+import { nextBackoff } from './backoff.js';
+import type { PauseReason, StreamConfig, StreamEvent, StreamInput } from './contract.js';
+
+export interface StreamContext {
+  readonly id: string;
+  readonly kind: 'handle' | 'check';
+  readonly config: StreamConfig;
+  readonly seed: number;
+  /** Counts the calls opened. Only the generation a request was last written on may settle it. */
+  readonly generation: number;
+  readonly connectionId: string;
+  /** Consecutive failed reopenings. */
+  readonly attempt: number;
+  readonly delayMs: number;
+  /** The current generation has answered: it works, so its loss is redressed at once. */
+  readonly answered: boolean;
+  readonly epoch: number;
+  readonly pauses: readonly PauseReason[];
+  readonly reason: string;
+}
+
+/** Effects; the runtime provides them. On their own they do nothing, so that the chart can be run and tested alone. */
+const noEffect = (): void => undefined;
+
+function planReopen(context: StreamContext, event: StreamEvent): Partial<StreamContext> {
+  const attempt = context.attempt + 1;
+  const immediate = event.type === 'CALL_LOST' && (event.immediate === true || context.answered);
+  if (immediate && attempt === 1) return { attempt, delayMs: 0, answered: false };
+  return { attempt, answered: false, ...nextBackoff(context.config.reconnect, attempt, context.seed) };
+}
+
+/** Pausing and resuming are noted in every living state: the reasons survive a reconnect. */
+const NOTES_PAUSES = {
+  PAUSE: { actions: ['notePause', 'applyPauses'] },
+  RESUME: { actions: ['liftPause', 'applyPauses'] },
+} as const;
+
+const CLOSES = { CLOSE: { target: '#stream.closed', actions: 'noteReason' } } as const;
+
+/** How a state that writes loses its call. */
+const LOSES_CALL = {
+  CALL_LOST: [
+    { guard: 'isStale' },
+    { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
+    { target: '#stream.reconnecting', actions: ['noteReason', 'planReopen'] },
+  ],
+  CALL_ENDED: [{ guard: 'isStale' }, { target: '#stream.idle' }],
+  CALL_RETIRING: [{ guard: 'isStale' }, { target: '#stream.connecting', actions: 'retireCall' }],
+  ROUTE_MOVING: { target: '#stream.failedOver', actions: 'noteEpoch' },
+} as const;
+
+/**
+ * One check stream: a handle's, or one of the client's own, across the calls it rides on. Each opening is a generation.
+ *
+ * - `idle`: no call; the next send opens one.
+ * - `connecting`: asks for a call on a usable connection of the active route, and waits for one.
+ * - `open`: writes. `open.rotating` opens the next generation before the old one retires.
+ * - `paused`: the application, a sustained high-water mark or the transport asked; the outbox goes on emptying.
+ * - `reconnecting`: the call was lost; waits out its backoff, or less if a route becomes ready.
+ * - `failedOver`: the route is moving; waits for the new route's connection.
+ * - `draining`: `end()` was called; what was accepted is still owed an answer, across reconnects too.
+ * - `closed`: terminal, with its reason.
+ */
+export const streamMachine = setup({
+  types: {
+    context: {} as StreamContext,
+    events: {} as StreamEvent,
+    input: {} as StreamInput,
+  },
+  actions: {
+    /** Open a call of the context's generation; answered by CALL_OPENED, or by nothing while no connection is usable. */
+    openCall: noEffect,
+    /** The current call takes no more; its answers still count. */
+    retireCall: noEffect,
+    /** Release the call: parked for reuse, or half-closed. */
+    releaseCall: noEffect,
+    /** Let the outbox out. */
+    allowWrites: noEffect,
+    /** Keep the outbox in. */
+    haltWrites: noEffect,
+    /** Hold or release delivery, according to the context's pauses. */
+    applyPauses: noEffect,
+    /** Finish what was accepted; DRAINED when nothing is owed. */
+    drain: noEffect,
+    reportReconnecting: noEffect,
+    reportReconnected: noEffect,
+    /** Reject what is left, tell the owner, forget. */
+    reportClosed: noEffect,
+    nextGeneration: assign({ generation: ({ context }) => context.generation + 1 }),
+    noteOpened: assign({
+      connectionId: ({ context, event }) => (event.type === 'CALL_OPENED' ? event.connectionId : context.connectionId),
+      answered: false,
+    }),
+    noteAnswered: assign({ answered: true, attempt: 0 }),
+    /** A call that stood this long works, though nothing was asked on it. */
+    noteSettled: assign({ attempt: 0 }),
+    noteEpoch: assign({ epoch: ({ context, event }) => (event.type === 'ROUTE_MOVING' ? event.epoch : context.epoch) }),
+    notePause: assign({
+      pauses: ({ context, event }) =>
+        event.type === 'PAUSE' && !context.pauses.includes(event.reason)
+          ? [...context.pauses, event.reason]
+          : context.pauses,
+    }),
+    liftPause: assign({
+      pauses: ({ context, event }) =>
+        event.type === 'RESUME' ? context.pauses.filter((reason) => reason !== event.reason) : context.pauses,
+    }),
+    noteReason: assign({ reason: ({ context, event }) => ('reason' in event ? event.reason : context.reason) }),
+    noteEnded: assign({ reason: 'ended' }),
+    noteDrainTimeout: assign({ reason: 'drain timeout' }),
+    noteExhausted: assign({
+      reason: ({ context }) => `gave up after ${String(context.attempt)} attempts to reconnect`,
+    }),
+    planReopen: assign(({ context, event }) => planReopen(context, event)),
+  },
+  guards: {
+    isStale: ({ context, event }) => 'generation' in event && event.generation !== context.generation,
+    isCurrent: ({ context, event }) => 'generation' in event && event.generation === context.generation,
+    isExhausted: ({ context }) => context.attempt >= context.config.reconnect.maxAttempts,
+    isPaused: ({ context }) => context.pauses.length > 0,
+    liftsLastPause: ({ context, event }) =>
+      event.type === 'RESUME' && context.pauses.every((reason) => reason === event.reason),
+    opensCurrentPaused: ({ context, event }) =>
+      event.type === 'CALL_OPENED' && event.generation === context.generation && context.pauses.length > 0,
+  },
+  delays: {
+    backoff: ({ context }) => context.delayMs,
+    connectTimeout: ({ context }) => context.config.connectTimeoutMs,
+    drainTimeout: ({ context }) => context.config.drainTimeoutMs,
+    settled: ({ context }) => context.config.reconnect.maxDelay,
+  },
+}).createMachine({
+  id: 'stream',
+  context: ({ input }) => ({
+    id: input.id,
+    kind: input.kind,
+    config: input.config,
+    seed: input.seed,
+    generation: 0,
+    connectionId: '',
+    attempt: 0,
+    delayMs: 0,
+    answered: false,
+    epoch: 0,
+    pauses: [],
+    reason: '',
+  }),
+  initial: 'idle',
+  states: {
+    idle: {
+      on: {
+        CONNECT: 'connecting',
+        END: 'draining',
+        ...NOTES_PAUSES,
+        ...CLOSES,
+      },
+    },
+    connecting: {
+      entry: ['nextGeneration', 'openCall'],
+      on: {
+        ROUTE_READY: { actions: 'openCall' },
+        CALL_OPENED: [
+          { guard: 'opensCurrentPaused', target: 'paused', actions: ['noteOpened', 'reportReconnected'] },
+          { guard: 'isCurrent', target: 'open', actions: ['noteOpened', 'reportReconnected'] },
+        ],
+        CALL_LOST: [
+          { guard: 'isStale' },
+          { guard: 'isExhausted', target: 'closed', actions: 'noteExhausted' },
+          { target: 'reconnecting', actions: ['noteReason', 'planReopen'] },
+        ],
+        ROUTE_MOVING: { target: 'failedOver', actions: 'noteEpoch' },
+        END: 'draining.reconnecting',
+        ...NOTES_PAUSES,
+        ...CLOSES,
+      },
+      after: {
+        connectTimeout: [
+          { guard: 'isExhausted', target: 'closed', actions: 'noteExhausted' },
+          { target: 'reconnecting', actions: 'planReopen' },
+        ],
+      },
+    },
+    open: {
+      entry: 'allowWrites',
+      exit: 'haltWrites',
+      initial: 'steady',
+      states: {
+        steady: { on: { ROTATION_DUE: [{ guard: 'isStale' }, { target: 'rotating' }] } },
+        rotating: {
+          entry: ['retireCall', 'nextGeneration', 'openCall'],
+          on: {
+            CALL_OPENED: { guard: 'isCurrent', target: 'steady', actions: ['noteOpened', 'allowWrites'] },
+            ROUTE_READY: { actions: 'openCall' },
+          },
+        },
+      },
+      on: {
+        CALL_ANSWERED: [{ guard: 'isStale' }, { actions: 'noteAnswered' }],
+        PAUSE: { target: 'paused', actions: ['notePause', 'applyPauses'] },
+        RESUME: { actions: ['liftPause', 'applyPauses'] },
+        IDLE_TIMEOUT: { target: 'idle', actions: 'releaseCall' },
+        END: 'draining.flushing',
+        ...LOSES_CALL,
+        ...CLOSES,
+      },
+      after: { settled: { actions: 'noteSettled' } },
+    },
+    paused: {
+      entry: 'allowWrites',
+      exit: 'haltWrites',
+      on: {
+        CALL_ANSWERED: [{ guard: 'isStale' }, { actions: 'noteAnswered' }],
+        PAUSE: { actions: ['notePause', 'applyPauses'] },
+        RESUME: [
+          { guard: 'liftsLastPause', target: 'open', actions: ['liftPause', 'applyPauses'] },
+          { actions: ['liftPause', 'applyPauses'] },
+        ],
+        ROTATION_DUE: [{ guard: 'isStale' }, { target: 'connecting', actions: 'retireCall' }],
+        END: 'draining.flushing',
+        ...LOSES_CALL,
+        ...CLOSES,
+      },
+      after: { settled: { actions: 'noteSettled' } },
+    },
+    reconnecting: {
+      entry: 'reportReconnecting',
+      on: {
+        ROUTE_READY: 'connecting',
+        ROUTE_MOVING: { target: 'failedOver', actions: 'noteEpoch' },
+        END: 'draining.reconnecting',
+        ...NOTES_PAUSES,
+        ...CLOSES,
+      },
+      after: { backoff: 'connecting' },
+    },
+    failedOver: {
+      entry: 'retireCall',
+      on: {
+        ROUTE_READY: 'connecting',
+        ROUTE_MOVING: { actions: 'noteEpoch' },
+        END: 'draining.reconnecting',
+        ...NOTES_PAUSES,
+        ...CLOSES,
+      },
+      after: {
+        connectTimeout: [
+          { guard: 'isExhausted', target: 'closed', actions: 'noteExhausted' },
+          { target: 'reconnecting', actions: 'planReopen' },
+        ],
+      },
+    },
+    draining: {
+      entry: 'drain',
+      initial: 'flushing',
+      states: {
+        flushing: {
+          entry: 'allowWrites',
+          exit: 'haltWrites',
+          on: {
+            CALL_ANSWERED: [{ guard: 'isStale' }, { actions: 'noteAnswered' }],
+            CALL_LOST: [
+              { guard: 'isStale' },
+              { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
+              { target: 'reconnecting', actions: ['noteReason', 'planReopen'] },
+            ],
+            CALL_RETIRING: [{ guard: 'isStale' }, { target: 'reconnecting', actions: ['retireCall', 'planReopen'] }],
+            ROTATION_DUE: [{ guard: 'isStale' }, { target: 'reconnecting', actions: ['retireCall', 'planReopen'] }],
+            ROUTE_MOVING: { target: 'reconnecting', actions: ['noteEpoch', 'retireCall', 'planReopen'] },
+          },
+        },
+        reconnecting: {
+          entry: ['nextGeneration', 'openCall'],
+          on: {
+            ROUTE_READY: { actions: 'openCall' },
+            CALL_OPENED: { guard: 'isCurrent', target: 'flushing', actions: 'noteOpened' },
+            ROUTE_MOVING: { actions: 'noteEpoch' },
+          },
+          after: {
+            backoff: [
+              { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
+              { target: 'reconnecting', reenter: true, actions: 'planReopen' },
+            ],
+          },
+        },
+      },
+      on: {
+        DRAINED: { target: 'closed', actions: 'noteEnded' },
+        ...NOTES_PAUSES,
+        ...CLOSES,
+      },
+      after: { drainTimeout: { target: 'closed', actions: 'noteDrainTimeout' } },
+    },
+    closed: {
+      entry: ['releaseCall', 'reportClosed'],
+    },
+  },
+});
