@@ -64,7 +64,6 @@ export const clientMachine = setup({
     context: {} as ClientContext,
     events: {} as ClientEvent,
     input: {} as ClientInput,
-    children: {},
   },
   actors: {
     connection: connectionMachine,
