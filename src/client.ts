@@ -1,0 +1,703 @@
+import { randomUUID } from 'node:crypto';
+import type { ActorRefFrom } from 'xstate';
+import type { clientMachine } from '../machines/index.js';
+import { type DecodedResponse, FrozenResults } from './codec/codec.js';
+import { AuthzClientError, ConfigurationError, GrpcCode, PoolExhaustedError, ProtocolError } from './errors.js';
+import type { ClientEventListener, ClientEventName, TypedEmitter } from './events.js';
+import {
+  type AdvancedStreamOptions,
+  type AuthzClientOptions,
+  type BackpressureConfig,
+  type DeduplicationOptions,
+  type PooledClientOptions,
+  requireWholeNumber,
+  resolveAdvancedStreamOptions,
+  resolveBackpressure,
+  resolveDeduplication,
+  resolveOptions,
+  type ResolvedCheckOptions,
+  type ResolvedOptions,
+  resolveStreamPoolConfig,
+  type StreamPoolConfig,
+  validateCallbacks,
+  validateCheckOptions,
+} from './options.js';
+import { ClientRuntime } from './runtime/client-runtime.js';
+import { HealthSubscriptions } from './runtime/health-subscriptions.js';
+import { CHECK, CHECK_BATCH, LOAD_POLICIES, RELOAD_POLICIES } from './runtime/paths.js';
+import { PromiseSink } from './runtime/promise-sink.js';
+import { type BidirectionalStreamHandle, type HandleHost, StreamHandle } from './runtime/stream-handle.js';
+import { createGrpcJsTransport } from './transport/grpc-js.js';
+import type {
+  CheckInput,
+  CheckOptions,
+  CheckRequest,
+  CheckResponse,
+  ClientStats,
+  ConnectionHealth,
+  ConnectionState,
+  DeduplicationStats,
+  HealthCheckResult,
+  HealthStreamCallbacks,
+  LoadPoliciesResult,
+  PolicySource,
+  PooledConnection,
+  PoolStats,
+  ReloadPoliciesResult,
+  StreamLifecycleCallbacks,
+  StreamMonitoringMetrics,
+} from './types.js';
+import { validateRequest } from './validate-request.js';
+
+/** Items of one batch at most. */
+const MAX_BATCH = 10_000;
+
+/** The older, basic form of a stream. */
+export interface BasicStream {
+  send(request: CheckRequest): boolean;
+  end(): void;
+}
+
+/** A consistent picture of the client's streams. */
+export interface StreamDiagnostics {
+  metrics: StreamMonitoringMetrics;
+  poolConfig: StreamPoolConfig;
+  advancedOptions: AdvancedStreamOptions;
+  deduplicationStats: { size: number; capacity: number };
+  activeStreamIds: string[];
+}
+
+/** Totals of the handles that are gone. */
+interface GoneTotals {
+  sent: number;
+  received: number;
+  latencySumMs: number;
+  peakBufferSize: number;
+  backpressureEvents: number;
+}
+
+/** The authorization client. Everything that waits has a deadline; everything that queues has a bound; every failure is a typed error. */
+export class AuthzClient implements TypedEmitter {
+  readonly #runtime: ClientRuntime;
+  readonly #options: ResolvedOptions;
+  readonly #health: HealthSubscriptions;
+  readonly #idPrefix = randomUUID().slice(0, 13);
+  #idCount = 0;
+  readonly #gone: GoneTotals = { sent: 0, received: 0, latencySumMs: 0, peakBufferSize: 0, backpressureEvents: 0 };
+
+  /**
+   * Dials nothing yet: `connect()`, or the first check or stream, does.
+   * @param addresses those of a pooled client; see {@link createPooledClient}
+   * @throws ConfigurationError naming the option and the rule it breaks
+   */
+  constructor(options: AuthzClientOptions | PooledClientOptions, addresses?: readonly string[]) {
+    this.#options = resolveOptions(addresses, options);
+    const { transport } = this.#options;
+    this.#runtime = new ClientRuntime(this.#options, transport === 'grpc-js' ? createGrpcJsTransport() : transport);
+    this.#runtime.onHandleGone = (handle) => this.#addGone(handle);
+    this.#health = new HealthSubscriptions(this.#runtime);
+  }
+
+  // --- life -----------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Resolves when an endpoint is served. Calls share one promise.
+   * @throws ConnectionError when every address has failed once; TimeoutError at `timeout`; StreamClosedError after `disconnect()`
+   */
+  connect(): Promise<void> {
+    return this.#runtime.connect();
+  }
+
+  /**
+   * Refuses new work, finishes what is owed, closes. Final and idempotent; never rejects for what it could not finish: that rejects with
+   * `CancelledError`.
+   * @param options `force`: do not wait; `timeoutMs`: how long to wait, milliseconds (default: the client's `timeout`)
+   */
+  disconnect(options: { force?: boolean; timeoutMs?: number } = {}): Promise<void> {
+    const { force = false, timeoutMs = this.#options.timeoutMs } = options;
+    if (typeof force !== 'boolean') throw new ConfigurationError('disconnect.force', 'must be a boolean');
+    requireWholeNumber('disconnect.timeoutMs', timeoutMs, 0, 2 ** 31 - 1);
+    return this.#runtime.disconnect(force, timeoutMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.disconnect();
+  }
+
+  isConnected(): boolean {
+    return this.#runtime.connectionState() === 'ready';
+  }
+
+  getConnectionState(): ConnectionState {
+    return this.#runtime.connectionState();
+  }
+
+  /** The root statechart's state value. */
+  getState(): string {
+    return this.#runtime.state;
+  }
+
+  /** The root actor, for looking at. */
+  get actor(): ActorRefFrom<typeof clientMachine> {
+    return this.#runtime.actor;
+  }
+
+  on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    this.#runtime.hub.on(name, listener);
+    return this;
+  }
+
+  once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    this.#runtime.hub.once(name, listener);
+    return this;
+  }
+
+  off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    this.#runtime.hub.off(name, listener);
+    return this;
+  }
+
+  getStats(): ClientStats {
+    const { total, successful, failed, latencySumMs } = this.#runtime.book.totals;
+    const { hits, joined, misses, conflicts } = this.#runtime.desk.dedupStats();
+    const lookUps = hits + joined + misses + conflicts;
+    return {
+      totalRequests: total,
+      successfulRequests: successful,
+      failedRequests: failed,
+      avgLatencyMs: successful === 0 ? 0 : latencySumMs / successful,
+      cacheHitRate: lookUps === 0 ? 0 : (hits + joined) / lookUps,
+    };
+  }
+
+  resetStats(): void {
+    this.#runtime.book.resetTotals();
+  }
+
+  // --- checks ---------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Asks one question. Only an explicit ALLOW in the answer is an allow: see `isAllowed`.
+   * @throws ConfigurationError, BackpressureError, TimeoutError, ConnectionError, CancelledError, ProtocolError, PoolExhaustedError
+   */
+  async check(request: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
+    const checked = this.#toRequest(request, false);
+    this.#runtime.refuseWhenClosing('check', checked.requestId);
+    const { timeoutMs, signal, metadata } = this.#resolve(options);
+    if (metadata !== undefined) return this.#checkUnary(checked, timeoutMs, signal, metadata);
+    const sink = new PromiseSink();
+    const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch);
+    if (check === undefined) throw new AuthzClientError('the client refused its own check', 'ERR_AUTHZ_INTERNAL');
+    return sink.settled(check, signal, this.#runtime.cancel);
+  }
+
+  /**
+   * Asks many questions in one call; the answers come in the same order. A bad or failed item does not fail the rest: its response has `error`.
+   * @throws ConfigurationError for what is no array, or too long; typed errors when the whole batch failed
+   */
+  async checkBatch(requests: readonly CheckInput[], options?: CheckOptions): Promise<CheckResponse[]> {
+    if (!Array.isArray(requests)) throw new ConfigurationError('requests', 'must be an array');
+    if (requests.length > MAX_BATCH)
+      throw new ConfigurationError('requests', `must be at most ${MAX_BATCH} long, got ${requests.length}`);
+    this.#runtime.refuseWhenClosing('checkBatch');
+    const { timeoutMs, signal, metadata } = this.#resolve(options);
+    const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index));
+    const valid = items.filter((item) => item.error === undefined);
+    if (valid.length === 0) return items.map(toErrorResponse);
+    const bytes = this.#runtime.codec.encodeBatch(
+      valid.map(({ request }) => request),
+      valid.map(({ wireId }) => wireId),
+    );
+    if (bytes.length > this.#options.maxMessageBytes) {
+      throw new ConfigurationError(
+        'requests',
+        `are ${bytes.length} bytes encoded, more than maxMessageBytes (${this.#options.maxMessageBytes})`,
+        {
+          grpcCode: GrpcCode.RESOURCE_EXHAUSTED,
+        },
+      );
+    }
+    try {
+      const answer = await this.#runtime.unary.exchange({
+        path: CHECK_BATCH,
+        bytes,
+        timeoutMs,
+        signal,
+        metadata,
+        idempotent: true,
+      });
+      return this.#matchBatch(items, this.#runtime.codec.decodeBatch(answer));
+    } catch (error) {
+      if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) throw error;
+      return this.#checkEach(items, options);
+    }
+  }
+
+  // --- streams --------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * @throws ConfigurationError for a missing callback or watermarks out of order; PoolExhaustedError past `maxConcurrentStreams`;
+   * StreamClosedError after `disconnect()`
+   */
+  createBidirectionalStream(
+    callbacks: StreamLifecycleCallbacks,
+    backpressure?: Partial<BackpressureConfig>,
+  ): BidirectionalStreamHandle {
+    validateCallbacks(callbacks);
+    const limits = resolveBackpressure(this.#options.backpressure, backpressure ?? {});
+    this.#runtime.refuseWhenClosing('createBidirectionalStream');
+    this.#refuseStreamsBeyond(1);
+    const handle = new StreamHandle(this.#handleHost(limits), callbacks);
+    this.#runtime.openHandle(handle, limits);
+    return handle;
+  }
+
+  /** The older, basic form. */
+  createStream(
+    onResponse: (response: CheckResponse) => void,
+    onError: (error: Error) => void,
+    onEnd: () => void,
+  ): BasicStream {
+    const handle = this.createBidirectionalStream({ onResponse, onError, onEnd });
+    return { send: (request) => handle.send(request), end: () => handle.end() };
+  }
+
+  /**
+   * `count` handles that share callbacks. One that cannot be made emits `stream_pool_creation_error`.
+   * @throws PoolExhaustedError when there would be more than `maxConcurrentStreams`: never silently fewer
+   */
+  createStreamPool(
+    count: number,
+    callbacks: StreamLifecycleCallbacks,
+    backpressure?: Partial<BackpressureConfig>,
+  ): BidirectionalStreamHandle[] {
+    requireWholeNumber('count', count, 1, 10_000);
+    validateCallbacks(callbacks);
+    resolveBackpressure(this.#options.backpressure, backpressure ?? {});
+    this.#refuseStreamsBeyond(count);
+    const handles: BidirectionalStreamHandle[] = [];
+    for (let index = 0; index < count; index++) {
+      try {
+        handles.push(this.createBidirectionalStream(callbacks, backpressure));
+      } catch (error) {
+        this.#runtime.hub.emit('stream_pool_creation_error', {
+          index,
+          error: error instanceof Error ? error : new Error(String(error)),
+        });
+        if (handles.length === 0) throw error;
+      }
+    }
+    return handles;
+  }
+
+  /** @throws ConfigurationError */
+  configureStreamPool(config: Partial<StreamPoolConfig>): void {
+    this.#runtime.streamPool = resolveStreamPoolConfig(this.#runtime.streamPool, config);
+  }
+
+  /**
+   * For streams made from now on; `deduplication` takes effect at once.
+   * @throws ConfigurationError
+   */
+  configureAdvancedStreamOptions(options: Partial<AdvancedStreamOptions>): void {
+    const before = this.#runtime.streamOptions;
+    const after = resolveAdvancedStreamOptions(before, options);
+    this.#runtime.streamOptions = after;
+    const isSame =
+      before.deduplication === after.deduplication && before.deduplicationCacheSize === after.deduplicationCacheSize;
+    if (!isSame)
+      this.#runtime.desk.configureDedup(
+        after.deduplication,
+        after.deduplicationCacheSize,
+        this.#options.deduplicationTtlMs,
+      );
+  }
+
+  getStream(id: string): BidirectionalStreamHandle | null {
+    for (const handle of this.#runtime.handles) if (handle.getId() === id) return handle;
+    return null;
+  }
+
+  listActiveStreamIds(): string[] {
+    return [...this.#runtime.handles].map((handle) => handle.getId());
+  }
+
+  getActiveStreamCount(): number {
+    return this.#runtime.handles.size;
+  }
+
+  /** Ends one handle, as its `end()` does. Unknown ids are passed over. */
+  closeStream(id: string): void {
+    this.getStream(id)?.end();
+  }
+
+  closeAllStreams(): void {
+    for (const handle of [...this.#runtime.handles]) handle.end();
+  }
+
+  getStreamMonitoringMetrics(): StreamMonitoringMetrics {
+    const sum = { ...this.#gone };
+    for (const handle of this.#runtime.handles) addTotals(sum, handle);
+    return {
+      activeStreams: this.#runtime.handles.size,
+      totalMessagesSent: sum.sent,
+      totalMessagesReceived: sum.received,
+      avgLatencyMs: sum.received === 0 ? 0 : sum.latencySumMs / sum.received,
+      peakBufferSize: sum.peakBufferSize,
+      backpressureEvents: sum.backpressureEvents,
+    };
+  }
+
+  getStreamDiagnostics(): StreamDiagnostics {
+    return {
+      metrics: this.getStreamMonitoringMetrics(),
+      poolConfig: { ...this.#runtime.streamPool },
+      advancedOptions: { ...this.#runtime.streamOptions },
+      deduplicationStats: this.getDeduplicationCacheStats(),
+      activeStreamIds: this.listActiveStreamIds(),
+    };
+  }
+
+  // --- pool -----------------------------------------------------------------------------------------------------------------------
+
+  getPoolStats(): PoolStats {
+    const connections = [...this.#runtime.connections()];
+    const { acquired, acquireSumMs } = this.#runtime.desk;
+    const connected = connections.filter((connection) => connection.connected);
+    const active = connected.filter((connection) => connection.inFlight > 0).length;
+    return {
+      totalConnections: connections.length,
+      activeConnections: active,
+      idleConnections: connected.length - active,
+      failedConnections: this.#runtime.failedConnections,
+      totalRequests: this.#runtime.book.totals.total,
+      avgAcquireTimeMs: acquired === 0 ? 0 : acquireSumMs / acquired,
+    };
+  }
+
+  getConnections(): PooledConnection[] {
+    const now = this.#runtime.clock.now();
+    return [...this.#runtime.connections()].map((connection) => ({
+      id: connection.id,
+      address: connection.address.text,
+      state: this.#runtime.stateOf(connection.id),
+      activeRequests: connection.inFlight,
+      weight: connection.weight,
+      lastUsed: new Date(Date.now() - (now - connection.lastUsedAt)),
+      createdAt: new Date(connection.createdAt),
+      healthCheckFailures: connection.healthCheckFailures,
+    }));
+  }
+
+  /**
+   * Scales the routed level to `size` connections, within min and max. Scaling down drains. Resolves when they are open.
+   * @throws ConfigurationError
+   */
+  async scalePool(size: number): Promise<void> {
+    this.#runtime.checkScale(size);
+    this.#runtime.refuseWhenClosing('scalePool');
+    await this.connect();
+    await this.#runtime.scale(size);
+  }
+
+  /**
+   * Share of new work under the weighted strategy; 0 gives it none under any strategy; all 0 counts as equal.
+   * @throws ConfigurationError for a negative or unreal weight, or an unknown id
+   */
+  setConnectionWeight(id: string, weight: number): void {
+    if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
+      throw new ConfigurationError('weight', `must be a finite number ≥ 0, got ${String(weight)}`);
+    }
+    for (const connection of this.#runtime.connections()) {
+      if (connection.id !== id) continue;
+      connection.weight = weight;
+      this.#runtime.route.refresh();
+      return;
+    }
+    throw new ConfigurationError('id', `no connection is called ${JSON.stringify(id)}; see getConnections()`);
+  }
+
+  // --- health ---------------------------------------------------------------------------------------------------------------------
+
+  /** Probes the served endpoint now. Never rejects: a failed probe is a result with `error`. */
+  async checkHealth(): Promise<HealthCheckResult> {
+    const { hold } = this.#runtime;
+    hold.acquire();
+    try {
+      return await this.#runtime.primaryEndpoint.checkNow(this.#options.healthCheck.timeout);
+    } finally {
+      hold.release();
+    }
+  }
+
+  getHealth(): ConnectionHealth {
+    const endpoint = this.#runtime.primaryEndpoint;
+    return {
+      status: endpoint.status,
+      connectionState: this.#runtime.connectionState(),
+      consecutiveFailures: endpoint.consecutiveFailures,
+      consecutiveSuccesses: endpoint.consecutiveSuccesses,
+      history: endpoint.history,
+      ...(endpoint.lastSuccessfulCheck === undefined ? {} : { lastSuccessfulCheck: endpoint.lastSuccessfulCheck }),
+    };
+  }
+
+  /** @returns what ends the subscription */
+  subscribeToHealthStream(callbacks: HealthStreamCallbacks): () => void {
+    return this.#health.subscribe(callbacks);
+  }
+
+  /** Probes every `interval` milliseconds and emits `health_stream_check`, or `health_stream_error`. @throws ConfigurationError */
+  createHealthMonitoringStream(interval = 5_000): { unsubscribe(): void } {
+    requireWholeNumber('interval', interval, 1, 2 ** 31 - 1);
+    return this.#health.monitor(interval, () => this.checkHealth());
+  }
+
+  // --- deduplication --------------------------------------------------------------------------------------------------------------
+
+  /** Answers a repeated request id, for the very same question, from the cache. Empties the cache. @throws ConfigurationError */
+  enableDeduplication(cacheSize = 100, options: Pick<DeduplicationOptions, 'ttlMs'> = {}): void {
+    const resolved = resolveDeduplication(cacheSize, options);
+    this.#runtime.streamOptions = resolveAdvancedStreamOptions(this.#runtime.streamOptions, {
+      deduplication: true,
+      deduplicationCacheSize: resolved.cacheSize,
+    });
+    this.#runtime.desk.configureDedup(true, resolved.cacheSize, resolved.ttlMs);
+  }
+
+  disableDeduplication(): void {
+    const { deduplicationCacheSize } = this.#runtime.streamOptions;
+    this.#runtime.streamOptions = resolveAdvancedStreamOptions(this.#runtime.streamOptions, { deduplication: false });
+    this.#runtime.desk.configureDedup(false, deduplicationCacheSize, this.#options.deduplicationTtlMs);
+  }
+
+  isDeduplicated(requestId: string): boolean {
+    return this.#runtime.desk.dedup.has(requestId);
+  }
+
+  getDedupedResponse(requestId: string): CheckResponse | null {
+    const answer = this.#runtime.desk.dedup.get(requestId);
+    return answer === null ? null : { requestId, ...answer };
+  }
+
+  getDeduplicationCacheStats(): DeduplicationStats {
+    return this.#runtime.desk.dedupStats();
+  }
+
+  clearDeduplicationCache(): void {
+    this.#runtime.desk.dedup.clear();
+  }
+
+  // --- policies -------------------------------------------------------------------------------------------------------------------
+
+  /** @throws ConfigurationError; ProtocolError PERMISSION_DENIED where management is closed */
+  async loadPolicies(source: PolicySource): Promise<LoadPoliciesResult> {
+    const { codec } = this.#runtime;
+    const answer = await this.#manage(LOAD_POLICIES, codec.encodeLoadPolicies(source));
+    return codec.decodeLoadPolicies(answer);
+  }
+
+  /** @throws ProtocolError PERMISSION_DENIED where management is closed */
+  async reloadPolicies(options: { force?: boolean } = {}): Promise<ReloadPoliciesResult> {
+    const { codec } = this.#runtime;
+    const answer = await this.#manage(RELOAD_POLICIES, codec.encodeReloadPolicies(options));
+    return codec.decodeReloadPolicies(answer);
+  }
+
+  async #manage(path: string, bytes: Uint8Array): Promise<Uint8Array> {
+    this.#runtime.refuseWhenClosing('policy management');
+    try {
+      return await this.#runtime.unary.exchange({ path, bytes, timeoutMs: this.#options.timeoutMs, idempotent: false });
+    } finally {
+      // Answers given before the change are not to be repeated after it, whether or not its outcome is known.
+      this.#runtime.desk.dedup.clear();
+    }
+  }
+
+  // --- inside ---------------------------------------------------------------------------------------------------------------------
+
+  #toRequest(input: CheckInput, requireRequestId: boolean, root = 'request'): CheckRequest {
+    validateRequest(input, requireRequestId, root);
+    if (input.requestId !== undefined) return input as CheckRequest;
+    this.#idCount++;
+    return { ...input, requestId: `${this.#idPrefix}-${this.#idCount}` };
+  }
+
+  #resolve(options: CheckOptions | undefined): ResolvedCheckOptions {
+    return validateCheckOptions(options, this.#options.timeoutMs, this.#runtime.clock.now(), {
+      allowCredentials: !this.#options.isExposed,
+    });
+  }
+
+  async #checkUnary(
+    request: CheckRequest,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    metadata: Readonly<Record<string, string>>,
+  ): Promise<CheckResponse> {
+    const { codec, unary, counters, book } = this.#runtime;
+    const { requestId } = request;
+    const bytes = codec.encodeCheckRequest(request, requestId);
+    if (bytes.length > this.#options.maxMessageBytes) {
+      throw new ConfigurationError(
+        'request',
+        `is ${bytes.length} bytes encoded, more than maxMessageBytes (${this.#options.maxMessageBytes})`,
+        {
+          requestId,
+          grpcCode: GrpcCode.RESOURCE_EXHAUSTED,
+        },
+      );
+    }
+    const actions = [...request.actions];
+    const startedAt = this.#runtime.clock.now();
+    book.totals.total++;
+    try {
+      const answer = await unary.exchange({
+        path: CHECK,
+        bytes,
+        timeoutMs,
+        signal,
+        metadata,
+        requestId,
+        idempotent: true,
+      });
+      const decoded = codec.decodeCheckResponse(answer);
+      if (decoded.requestId !== '' && decoded.requestId !== requestId) {
+        throw new ProtocolError('the server answered another request', { requestId });
+      }
+      const { response, foreign } = codec.buildResponse(decoded, requestId, actions);
+      counters.foreignResults += foreign;
+      book.totals.successful++;
+      book.totals.latencySumMs += this.#runtime.clock.now() - startedAt;
+      return response;
+    } catch (error) {
+      book.totals.failed++;
+      throw error;
+    }
+  }
+
+  #toBatchItem(input: CheckInput, index: number): BatchItem {
+    try {
+      const request = this.#toRequest(input, false, `requests[${index}]`);
+      // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
+      this.#runtime.codec.encodeCheckRequest(request, request.requestId);
+      return { request, wireId: `${index}#${request.requestId}`, error: undefined };
+    } catch (error) {
+      if (!(error instanceof AuthzClientError)) throw error;
+      return { request: placeholder(input), wireId: '', error };
+    }
+  }
+
+  #matchBatch(items: readonly BatchItem[], answers: readonly DecodedResponse[]): CheckResponse[] {
+    const byId = new Map(answers.map((answer) => [answer.requestId, answer]));
+    return items.map((item) => {
+      if (item.error !== undefined) return toErrorResponse(item);
+      const { requestId, actions } = item.request;
+      const answer = byId.get(item.wireId);
+      if (answer === undefined) {
+        return toErrorResponse({
+          ...item,
+          error: new ProtocolError('the server left this item of the batch unanswered', { requestId }),
+        });
+      }
+      const { response, foreign } = this.#runtime.codec.buildResponse(answer, requestId, actions);
+      this.#runtime.counters.foreignResults += foreign;
+      return response;
+    });
+  }
+
+  /** For servers without CheckBatch. */
+  async #checkEach(items: readonly BatchItem[], options: CheckOptions | undefined): Promise<CheckResponse[]> {
+    return Promise.all(
+      items.map(async (item) => {
+        if (item.error !== undefined) return toErrorResponse(item);
+        try {
+          return await this.check(item.request, options);
+        } catch (error) {
+          if (!(error instanceof AuthzClientError)) throw error;
+          return toErrorResponse({ ...item, error });
+        }
+      }),
+    );
+  }
+
+  #refuseStreamsBeyond(more: number): void {
+    const { maxConcurrentStreams } = this.#runtime.streamPool;
+    const size = this.#runtime.handles.size;
+    if (size + more <= maxConcurrentStreams) return;
+    throw new PoolExhaustedError(
+      `streamPool.maxConcurrentStreams: ${size} streams are open and ${more} more would exceed ${maxConcurrentStreams}; end some, or raise it with configureStreamPool`,
+    );
+  }
+
+  #handleHost(limits: BackpressureConfig): HandleHost {
+    const runtime = this.#runtime;
+    return {
+      clock: runtime.clock,
+      hub: runtime.hub,
+      hold: runtime.hold,
+      timeoutMs: this.#options.timeoutMs,
+      maxBufferSize: limits.maxBufferSize,
+      ensureOrdering: runtime.streamOptions.ensureOrdering,
+      submit: (request, timeoutMs, sink, route) => runtime.desk.submit(request, timeoutMs, sink, route),
+      toRequest: (input, requireRequestId) => this.#toRequest(input, requireRequestId),
+      resolve: (options) => this.#resolve(options),
+      cancel: runtime.cancel,
+      stateOf: (id) => runtime.stateOf(id),
+      failOwn: (sink, toError) => runtime.failOwn(sink, toError),
+      onHandleClosed: (handle) => runtime.onHandleClosed(handle),
+    };
+  }
+
+  #addGone(handle: StreamHandle): void {
+    addTotals(this.#gone, handle);
+  }
+}
+
+interface BatchItem {
+  readonly request: CheckRequest;
+  readonly wireId: string;
+  readonly error: AuthzClientError | undefined;
+}
+
+/** As much of an invalid item as its error response needs. */
+function placeholder(input: unknown): CheckRequest {
+  const { requestId, actions } = (typeof input === 'object' && input !== null ? input : {}) as Partial<
+    Record<'requestId' | 'actions', unknown>
+  >;
+  return {
+    requestId: typeof requestId === 'string' ? requestId : '',
+    principal: { id: '', roles: [] },
+    resource: { kind: '', id: '' },
+    actions: Array.isArray(actions) ? actions.filter((action) => typeof action === 'string') : [],
+  };
+}
+
+function toErrorResponse({ request, error }: BatchItem): CheckResponse {
+  return {
+    requestId: request.requestId,
+    results: new FrozenResults(request.actions),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function addTotals(sum: GoneTotals, handle: StreamHandle): void {
+  sum.sent += handle.stream.pipe.sent;
+  sum.received += handle.messagesReceived;
+  sum.latencySumMs += handle.latencySumMs;
+  sum.peakBufferSize = Math.max(sum.peakBufferSize, handle.stream.pipe.outbox.peakLength);
+  sum.backpressureEvents += handle.backpressureEvents;
+}
+
+/** @throws ConfigurationError naming the option and the rule it breaks */
+export function createClient(options: AuthzClientOptions): AuthzClient {
+  return new AuthzClient(options);
+}
+
+/**
+ * A client that balances over all `addresses`; with `failover.enabled` and no `fallbackAddresses` they are a priority list instead.
+ * @throws ConfigurationError naming the option and the rule it breaks
+ */
+export function createPooledClient(addresses: readonly string[], options: PooledClientOptions = {}): AuthzClient {
+  return new AuthzClient(options, addresses);
+}

@@ -1,0 +1,274 @@
+import type { DecodedResponse } from '../codec/codec.js';
+import type { StreamListener, WireStatus, WireStream, WriteResult } from '../transport/port.js';
+import type { CheckResponse } from '../types.js';
+import type { CheckBook } from './check-book.js';
+import { InflightTable } from './inflight.js';
+import type { CheckPlace, PendingCheck } from './pending-check.js';
+
+/** What a call needs of the connection it rides on. */
+export interface CallCarrier {
+  readonly id: string;
+  /** Written and unanswered on this connection. */
+  inFlight: number;
+  noteAnswer(latencyMs: number): void;
+  /** Something came from the peer. */
+  noteReceived(): void;
+  /** The server has no CheckStream. */
+  noteNoStreams(): void;
+  /** A call opened or ended on it. */
+  noteCallEnded(call: Call): void;
+}
+
+export interface CallCodec {
+  decodeCheckResponse(bytes: Uint8Array): DecodedResponse;
+  buildResponse(
+    decoded: DecodedResponse,
+    requestId: string,
+    actions: readonly string[],
+  ): { response: CheckResponse; foreign: number };
+}
+
+/** Counts of what a server should not do; shown in diagnostics. */
+export interface ProtocolCounters {
+  duplicateAnswers: number;
+  unknownAnswers: number;
+  foreignResults: number;
+  malformedAnswers: number;
+}
+
+/** Whose call it is: told of edges, never of messages. */
+export interface CallOwner {
+  /** The first answer of this call. */
+  onFirstAnswer(call: Call): void;
+  /** A written check settled: there is room for another. */
+  onSettled(call: Call, check: PendingCheck): void;
+  onDrain(call: Call): void;
+  /** The call is dead. `unanswered`, in the order they were written, are the owner's again. */
+  onDead(call: Call, status: WireStatus, unanswered: PendingCheck[]): void;
+  /** One check came back with a status of its own (a server without streams). */
+  onCheckFailed(call: Call, check: PendingCheck, status: WireStatus): void;
+}
+
+export interface CallInit {
+  readonly generation: number;
+  readonly carrier: CallCarrier;
+  readonly owner: CallOwner;
+  readonly book: CheckBook;
+  readonly codec: CallCodec;
+  readonly counters: ProtocolCounters;
+  readonly now: () => number;
+}
+
+/** Answers nobody asked for, after which a call is not trusted any more. */
+const MAX_UNKNOWN_ANSWERS = 100;
+
+/**
+ * One generation of a check stream: a call on the wire and the checks written on it. `current` it is written to; `draining` its answers
+ * still count; `dead` it is over, and what it owed has gone back to its owner.
+ */
+export class Call implements StreamListener, CheckPlace {
+  readonly outcome = 'unknown' as const;
+  generation: number;
+  readonly carrier: CallCarrier;
+  state: 'current' | 'draining' | 'dead' = 'current';
+  /** Requests written, for rotation. */
+  written = 0;
+  #answered = false;
+  #ended = false;
+  #unknown = 0;
+  #owner: CallOwner;
+  readonly #book: CheckBook;
+  readonly #codec: CallCodec;
+  readonly #counters: ProtocolCounters;
+  protected readonly now: () => number;
+  readonly #table = new InflightTable<PendingCheck>();
+  #wire: WireStream | undefined;
+
+  constructor(init: CallInit) {
+    this.generation = init.generation;
+    this.carrier = init.carrier;
+    this.#owner = init.owner;
+    this.#book = init.book;
+    this.#codec = init.codec;
+    this.#counters = init.counters;
+    this.now = init.now;
+  }
+
+  attach(wire: WireStream): void {
+    this.#wire = wire;
+  }
+
+  get unanswered(): number {
+    return this.#table.size;
+  }
+
+  oldest(): PendingCheck | undefined {
+    return this.#table.oldest();
+  }
+
+  tryWrite(check: PendingCheck): WriteResult {
+    const wire = this.#wire;
+    if (this.state !== 'current' || wire === undefined) return 'closed';
+    const result = wire.write(check.bytes);
+    if (result === 'accepted') this.take(check);
+    return result;
+  }
+
+  /** Enters a written check in the table. */
+  protected take(check: PendingCheck): void {
+    check.place = this;
+    check.written = true;
+    check.writtenAt = this.now();
+    this.#table.add(check);
+    this.carrier.inFlight++;
+    this.written++;
+  }
+
+  /** One check, and no other, ended with a status. */
+  protected failOne(check: PendingCheck, status: WireStatus): void {
+    if (this.#table.take(check.wireId) === undefined) return;
+    check.place = null;
+    this.carrier.inFlight--;
+    this.#owner.onCheckFailed(this, check, status);
+    this.endWhenAnswered();
+  }
+
+  /** Takes no more; half-closes once nothing is owed on it. */
+  retire(): void {
+    if (this.state !== 'current') return;
+    this.state = 'draining';
+    this.endWhenAnswered();
+  }
+
+  /** Gives the call, on which nothing is owed, to another owner, under a generation of theirs. */
+  transfer(owner: CallOwner, generation: number): void {
+    this.#owner = owner;
+    this.generation = generation;
+    this.#answered = false;
+  }
+
+  pause(): void {
+    this.#wire?.pause();
+  }
+
+  resume(): void {
+    this.#wire?.resume();
+  }
+
+  cancel(): void {
+    this.#wire?.cancel();
+  }
+
+  /** The check settles otherwise (deadline, abort): its late answer will find a tombstone. */
+  forget(check: PendingCheck): void {
+    this.#table.abandon(check);
+    this.#released(check);
+  }
+
+  onMessage(bytes: Uint8Array): void {
+    this.carrier.noteReceived();
+    let decoded: DecodedResponse;
+    try {
+      decoded = this.#codec.decodeCheckResponse(bytes);
+    } catch {
+      // Whose answer it was cannot be known: the stream is replaced and what it owes is asked again.
+      this.#counters.malformedAnswers++;
+      this.#abort({ code: 13, message: 'the server sent a malformed answer', outcome: 'unknown' });
+      return;
+    }
+    const check = this.#table.take(decoded.requestId);
+    if (check === undefined) {
+      this.#noteUnasked(decoded.requestId);
+      return;
+    }
+    this.#deliver(check, decoded);
+  }
+
+  /** The answer to one check, known by the exchange it came in and not by its id. */
+  protected answerOne(check: PendingCheck, bytes: Uint8Array): void {
+    this.carrier.noteReceived();
+    let decoded: DecodedResponse;
+    try {
+      decoded = this.#codec.decodeCheckResponse(bytes);
+    } catch {
+      this.#counters.malformedAnswers++;
+      this.failOne(check, { code: 13, message: 'the server sent a malformed answer', outcome: 'answered' });
+      return;
+    }
+    if (decoded.requestId !== '' && decoded.requestId !== check.wireId) {
+      this.#counters.unknownAnswers++;
+      this.failOne(check, { code: 13, message: 'the server answered another request', outcome: 'answered' });
+      return;
+    }
+    if (this.#table.take(check.wireId) !== undefined) this.#deliver(check, decoded);
+  }
+
+  #deliver(check: PendingCheck, decoded: DecodedResponse): void {
+    check.place = null;
+    const { response, foreign } = this.#codec.buildResponse(decoded, check.requestId, check.actions);
+    this.#counters.foreignResults += foreign;
+    this.carrier.noteAnswer(this.now() - check.writtenAt);
+    if (!this.#answered) {
+      this.#answered = true;
+      this.#owner.onFirstAnswer(this);
+    }
+    this.#book.answer(check, response);
+    this.#released(check);
+  }
+
+  onDrain(): void {
+    this.#owner.onDrain(this);
+  }
+
+  onStatus(status: WireStatus): void {
+    this.#die(status);
+  }
+
+  /** Replaces a call that cannot be trusted: dead at once, cancelled on the wire. */
+  #abort(status: WireStatus): void {
+    const wire = this.#wire;
+    this.#die(status);
+    wire?.cancel();
+  }
+
+  #die(status: WireStatus): void {
+    if (this.state === 'dead') return;
+    this.state = 'dead';
+    this.#wire = undefined;
+    const unanswered = this.#table.drain();
+    for (const check of unanswered) check.place = null;
+    this.carrier.inFlight -= unanswered.length;
+    this.carrier.noteCallEnded(this);
+    this.#owner.onDead(this, status, unanswered);
+  }
+
+  #noteUnasked(wireId: string): void {
+    if (this.#table.isTombstone(wireId)) return;
+    if (this.#table.recentlySettled(wireId)) {
+      this.#counters.duplicateAnswers++;
+      return;
+    }
+    this.#counters.unknownAnswers++;
+    this.#unknown++;
+    if (this.#unknown > MAX_UNKNOWN_ANSWERS) {
+      this.#abort({ code: 13, message: 'the server answers requests that were never asked', outcome: 'unknown' });
+    }
+  }
+
+  #released(check: PendingCheck): void {
+    this.carrier.inFlight--;
+    this.#owner.onSettled(this, check);
+    this.endWhenAnswered();
+  }
+
+  protected endWhenAnswered(): void {
+    if (this.state !== 'draining' || this.#ended || this.#table.size > 0) return;
+    this.#ended = true;
+    this.end();
+  }
+
+  /** Nothing more is written and nothing is owed. */
+  protected end(): void {
+    this.#wire?.end();
+  }
+}

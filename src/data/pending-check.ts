@@ -1,0 +1,68 @@
+import type { WheelEntry } from '../core/deadline-wheel.js';
+import type { AuthzClientError } from '../errors.js';
+import type { CheckResponse } from '../types.js';
+
+/** Who asked: told exactly once, one way or the other. */
+export interface CheckSink {
+  answered(check: PendingCheck, response: CheckResponse): void;
+  failed(check: PendingCheck, error: AuthzClientError): void;
+}
+
+/** Where an accepted check is kept just now; the place it must be taken from when its time is up. */
+export interface CheckPlace {
+  /** Forgets the check, which settles otherwise. */
+  forget(check: PendingCheck): void;
+  /** What is known of a check that ends while it is here. */
+  readonly outcome: 'notSent' | 'unknown';
+}
+
+/** One accepted check, from admission to settlement. A record: no closure and no timer of its own. */
+export class PendingCheck implements WheelEntry {
+  readonly requestId: string;
+  /** The id on the wire: the request's own, or with a suffix where that is in flight already. */
+  readonly wireId: string;
+  readonly actions: readonly string[];
+  /** Encoded at admission: what the caller changes afterwards is never sent. */
+  readonly bytes: Uint8Array;
+  readonly sink: CheckSink;
+  readonly acceptedAt: number;
+  readonly timeoutMs: number;
+  /** Counts in the client's totals. */
+  readonly counted: boolean;
+  deadlineAt: number;
+  wheelNext: WheelEntry | null = null;
+  wheelPrevious: WheelEntry | null = null;
+  wheelSlot = -1;
+  queued = false;
+  settled = false;
+  writtenAt = 0;
+  /** How often it was moved to another call. */
+  moves = 0;
+  /** Its turn in its handle's order. */
+  sequence = -1;
+  place: CheckPlace | null = null;
+  /** Written at least once: its outcome can no longer be `notSent`. */
+  written = false;
+
+  constructor(init: {
+    requestId: string;
+    wireId: string;
+    actions: readonly string[];
+    bytes: Uint8Array;
+    sink: CheckSink;
+    acceptedAt: number;
+    timeoutMs: number;
+    deadlineAt: number;
+    counted: boolean;
+  }) {
+    this.requestId = init.requestId;
+    this.wireId = init.wireId;
+    this.actions = init.actions;
+    this.bytes = init.bytes;
+    this.sink = init.sink;
+    this.acceptedAt = init.acceptedAt;
+    this.timeoutMs = init.timeoutMs;
+    this.deadlineAt = init.deadlineAt;
+    this.counted = init.counted;
+  }
+}

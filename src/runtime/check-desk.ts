@@ -1,0 +1,217 @@
+import type { Clock } from '../core/clock.js';
+import type { Random } from '../core/random.js';
+import { RingBuffer } from '../core/ring-buffer.js';
+import type { CheckBook } from '../data/check-book.js';
+import { DedupCache } from '../data/dedup.js';
+import { decisionKey } from '../data/decision-key.js';
+import type { CheckPlace, CheckSink, PendingCheck } from '../data/pending-check.js';
+import type { RetryBudget } from '../data/retry-budget.js';
+import { BackpressureError, PoolExhaustedError } from '../errors.js';
+import type { CheckRequest, DeduplicationStats } from '../types.js';
+import type { CheckStream } from './check-stream.js';
+import { Exchange, type SharedAnswer } from './exchange.js';
+import type { PoolConnection } from './pool-connection.js';
+
+/** What the desk needs of the client around it. */
+export interface DeskHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly retryDelayMs: number;
+  readonly acquireTimeoutMs: number;
+  readonly keepAliveIntervalMs: number;
+  pickConnection(): PoolConnection | undefined;
+  openLane(connection: PoolConnection): CheckStream | undefined;
+  /** There is work: connect, if that has not begun. */
+  onWork(): void;
+}
+
+/** Unanswered on each of a connection's lanes before another is opened: servers commonly answer one stream strictly in sequence. */
+const LANE_DEPTH = 32;
+const MAX_LANES = 4;
+
+/** Where checks are taken in: dedup, then a connection, then one of its streams; or the queue, while no connection is usable. */
+export class CheckDesk implements CheckPlace {
+  readonly outcome = 'notSent' as const;
+  readonly book: CheckBook;
+  dedup: DedupCache<Exchange, SharedAnswer>;
+  deduplicating = false;
+  readonly #host: DeskHost;
+  readonly #budget: RetryBudget;
+  readonly #waiting = new RingBuffer<PendingCheck>();
+  /** Times spent waiting for a connection, for the pool's statistics. */
+  acquired = 0;
+  acquireSumMs = 0;
+
+  constructor(host: DeskHost, book: CheckBook, budget: RetryBudget, capacity: number, ttlMs: number) {
+    this.#host = host;
+    this.book = book;
+    this.#budget = budget;
+    this.dedup = new DedupCache({ capacity, ttlMs, clock: host.clock });
+  }
+
+  configureDedup(enabled: boolean, capacity: number, ttlMs: number): void {
+    this.deduplicating = enabled;
+    this.dedup.clear();
+    this.dedup = new DedupCache({ capacity, ttlMs, clock: this.#host.clock });
+  }
+
+  dedupStats(): DeduplicationStats {
+    return this.dedup.stats();
+  }
+
+  /**
+   * Takes a request in and sends it by `route` (the client's own streams, or a handle's pipe).
+   * @returns what settles through `sink`; undefined when `route` refused: then nothing was accepted
+   * @throws BackpressureError, ConfigurationError
+   */
+  submit(
+    request: CheckRequest,
+    timeoutMs: number,
+    sink: CheckSink,
+    route: (check: PendingCheck) => boolean,
+  ): PendingCheck | undefined {
+    this.#budget.onCheck();
+    this.#host.onWork();
+    if (this.deduplicating) return this.#submitShared(request, timeoutMs, sink, route);
+    const check = this.book.accept(request, timeoutMs, sink);
+    if (route(check)) return check;
+    this.book.retract(check);
+    return undefined;
+  }
+
+  #submitShared(
+    request: CheckRequest,
+    timeoutMs: number,
+    sink: CheckSink,
+    route: (check: PendingCheck) => boolean,
+  ): PendingCheck | undefined {
+    const question = decisionKey(request);
+    const known = this.dedup.ask(request.requestId, question);
+    const waiter = this.book.acceptWaiter(request, timeoutMs, sink);
+    if (known.kind === 'hit') {
+      const answer = known.value;
+      queueMicrotask(() => this.book.answer(waiter, { requestId: request.requestId, ...answer }));
+      return waiter;
+    }
+    if (known.kind === 'join') {
+      known.exchange.join(waiter);
+      return waiter;
+    }
+    const exchange = new Exchange(this, request, question);
+    try {
+      const wire = exchange.begin(timeoutMs);
+      exchange.join(waiter);
+      if (route(wire)) return waiter;
+    } catch (error) {
+      this.book.retract(waiter);
+      throw error;
+    }
+    this.book.retract(waiter);
+    return undefined;
+  }
+
+  /** Onto one of the client's own streams, or into the queue. */
+  readonly dispatch = (check: PendingCheck): boolean => {
+    const connection = this.#host.pickConnection();
+    if (connection === undefined || !this.#send(connection, check)) {
+      check.place = this;
+      this.#waiting.push(check);
+    } else {
+      this.acquired++;
+    }
+    return true;
+  };
+
+  /** A check to be asked again: at once the first time, later with full jitter, never past its deadline. */
+  redispatch(check: PendingCheck): void {
+    if (check.moves <= 1) {
+      this.dispatch(check);
+      return;
+    }
+    const { clock, random, retryDelayMs } = this.#host;
+    check.place = this;
+    clock.setTimeout(
+      () => {
+        if (!check.settled) this.dispatch(check);
+      },
+      Math.min(random() * retryDelayMs * 2 ** (check.moves - 2), check.deadlineAt - clock.now()),
+    );
+  }
+
+  /** A connection became usable: what waits goes out, in order. */
+  flushWaiting(): void {
+    const now = this.#host.clock.now();
+    for (let count = this.#waiting.length; count > 0; count--) {
+      const check = this.#waiting.shift();
+      if (check === undefined || check.settled) continue;
+      const connection = this.#host.pickConnection();
+      if (connection !== undefined && this.#send(connection, check)) {
+        this.acquired++;
+        this.acquireSumMs += now - check.acceptedAt;
+      } else {
+        this.#waiting.push(check);
+      }
+    }
+  }
+
+  /** Forgets settled ones, and refuses those that waited for a connection longer than a served route should take. */
+  sweepWaiting(isServed: boolean): void {
+    const { clock, acquireTimeoutMs } = this.#host;
+    for (let count = this.#waiting.length; count > 0; count--) {
+      const check = this.#waiting.shift();
+      if (check === undefined || check.settled) continue;
+      if (isServed && clock.now() - check.acceptedAt >= acquireTimeoutMs) {
+        this.book.fail(
+          check,
+          new PoolExhaustedError(
+            `connectionPool.acquireTimeout: no connection took the check within ${acquireTimeoutMs} ms`,
+            {
+              requestId: check.requestId,
+            },
+          ),
+        );
+      } else {
+        this.#waiting.push(check);
+      }
+    }
+  }
+
+  /** Its entry in the queue is skipped when its turn comes. */
+  forget(): void {
+    // Nothing to undo: a settled check in the queue is passed over.
+  }
+
+  #send(connection: PoolConnection, check: PendingCheck): boolean {
+    const lane = this.#pickLane(connection);
+    if (lane === undefined) return false;
+    const { clock, keepAliveIntervalMs } = this.#host;
+    if (connection.inFlight === 0 && clock.now() - connection.lastUsedAt > keepAliveIntervalMs) connection.verify();
+    if (!lane.pipe.offer(check)) {
+      this.book.fail(
+        check,
+        new BackpressureError('the outbox of every stream is full', lane.pipe.outbox.length, {
+          requestId: check.requestId,
+        }),
+      );
+      return true;
+    }
+    lane.wake();
+    return true;
+  }
+
+  #pickLane(connection: PoolConnection): CheckStream | undefined {
+    const { lanes } = connection;
+    let best: CheckStream | undefined;
+    for (const lane of lanes) {
+      if (best === undefined || rank(lane) < rank(best)) best = lane;
+    }
+    if (best === undefined) return this.#host.openLane(connection);
+    const isDeep = best.pipe.owed >= LANE_DEPTH && lanes.length < MAX_LANES && connection.endpoint.hasStreams;
+    return isDeep ? (this.#host.openLane(connection) ?? best) : best;
+  }
+}
+
+/** A lane that writes, and owes least. */
+function rank(lane: CheckStream): number {
+  return lane.pipe.owed + (lane.pipe.writing ? 0 : 1_000_000);
+}

@@ -1,0 +1,91 @@
+import type { CheckBook } from '../data/check-book.js';
+import type { DedupCache } from '../data/dedup.js';
+import type { CheckPlace, CheckSink, PendingCheck } from '../data/pending-check.js';
+import { type AuthzClientError, StreamClosedError } from '../errors.js';
+import type { CheckRequest, CheckResponse } from '../types.js';
+
+/** The answer that is shared between those who asked the same. */
+export type SharedAnswer = Pick<CheckResponse, 'results' | 'metadata'>;
+
+/** What an exchange needs of the desk. */
+export interface ExchangeDesk {
+  readonly book: CheckBook;
+  readonly dedup: DedupCache<Exchange, SharedAnswer>;
+  /** Puts a check on the client's own streams. */
+  dispatch(check: PendingCheck): void;
+}
+
+/** One question on the wire and everyone who waits for it. Each waiter keeps its own deadline and signal; it lives until the last has left. */
+export class Exchange implements CheckSink, CheckPlace {
+  readonly outcome = 'unknown' as const;
+  readonly #desk: ExchangeDesk;
+  readonly #request: CheckRequest;
+  readonly #question: string;
+  readonly #waiters = new Set<PendingCheck>();
+  #wire: PendingCheck | undefined;
+
+  constructor(desk: ExchangeDesk, request: CheckRequest, question: string) {
+    this.#desk = desk;
+    // A copy: what goes to the wire again later is what was asked now.
+    this.#request = structuredClone(request);
+    this.#question = question;
+  }
+
+  /** Accepts the exchange that goes to the wire. */
+  begin(timeoutMs: number): PendingCheck {
+    const wire = this.#desk.book.accept(this.#request, timeoutMs, this, false);
+    this.#wire = wire;
+    this.#desk.dedup.begin(this.#request.requestId, this.#question, this);
+    return wire;
+  }
+
+  join(waiter: PendingCheck): void {
+    waiter.place = this;
+    this.#waiters.add(waiter);
+    if (this.#wire !== undefined) {
+      waiter.written = this.#wire.written;
+      this.#desk.book.extend(this.#wire, waiter.deadlineAt);
+    }
+  }
+
+  /** A waiter settles otherwise. */
+  forget(waiter: PendingCheck): void {
+    this.#waiters.delete(waiter);
+    if (this.#waiters.size > 0 || this.#wire === undefined) return;
+    const wire = this.#wire;
+    this.#wire = undefined;
+    this.#desk.dedup.abandoned(this.#request.requestId, this);
+    this.#desk.book.retract(wire);
+  }
+
+  answered(_wire: PendingCheck, response: CheckResponse): void {
+    this.#wire = undefined;
+    const { results, metadata } = response;
+    const shared: SharedAnswer = metadata === undefined ? { results } : { results, metadata };
+    this.#desk.dedup.answered(this.#request.requestId, this.#question, this, shared);
+    for (const waiter of this.#takeWaiters())
+      this.#desk.book.answer(waiter, { requestId: waiter.requestId, ...shared });
+  }
+
+  failed(wire: PendingCheck, error: AuthzClientError): void {
+    this.#wire = undefined;
+    this.#desk.dedup.abandoned(this.#request.requestId, this);
+    const isOrphaned = error instanceof StreamClosedError && this.#waiters.size > 0;
+    if (isOrphaned) {
+      // The handle it rode on was closed under it; the others still wait.
+      this.#desk.dispatch(this.begin(this.#desk.book.remainingMs(wire)));
+      return;
+    }
+    for (const waiter of this.#takeWaiters()) {
+      waiter.written = wire.written;
+      this.#desk.book.fail(waiter, error);
+    }
+  }
+
+  #takeWaiters(): PendingCheck[] {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.place = null;
+    return waiters;
+  }
+}

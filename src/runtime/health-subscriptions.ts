@@ -1,0 +1,94 @@
+import type { Clock, TimerHandle } from '../core/clock.js';
+import { ConfigurationError } from '../errors.js';
+import type { EventHub } from '../events.js';
+import type { HealthCheckResult, HealthStatus, HealthStreamCallbacks } from '../types.js';
+import type { ServedEndpoint } from './served-endpoint.js';
+
+export interface HealthSource {
+  readonly clock: Clock;
+  readonly hub: EventHub;
+  readonly primaryEndpoint: ServedEndpoint;
+  readonly isClosing: boolean;
+  onHealth: (endpoint: ServedEndpoint, result: HealthCheckResult) => void;
+}
+
+/** Subscriptions and monitors at most, per client. */
+const MAX_SUBSCRIPTIONS = 1_000;
+
+/** Who follows the client's health, and how. */
+export class HealthSubscriptions {
+  readonly #source: HealthSource;
+  readonly #callbacks = new Set<HealthStreamCallbacks>();
+
+  constructor(source: HealthSource) {
+    this.#source = source;
+    source.onHealth = (_endpoint, result) => {
+      for (const callbacks of this.#callbacks) {
+        this.#call(() =>
+          result.error === undefined ? callbacks.onHealthCheck(result) : callbacks.onError(result.error),
+        );
+      }
+    };
+    source.hub.on('health_status_change', ({ status, previous, address }) => {
+      if (address !== source.primaryEndpoint.address.text) return;
+      this.#tellStatus(status, previous);
+    });
+  }
+
+  subscribe(callbacks: HealthStreamCallbacks): () => void {
+    for (const name of ['onStatusChange', 'onHealthCheck', 'onError'] as const) {
+      if (typeof callbacks[name] !== 'function')
+        throw new ConfigurationError(`callbacks.${name}`, 'must be a function');
+    }
+    if (this.#callbacks.size >= MAX_SUBSCRIPTIONS) {
+      throw new ConfigurationError('callbacks', `at most ${MAX_SUBSCRIPTIONS} subscriptions to health at a time`);
+    }
+    // A copy, so that the same callbacks may subscribe twice.
+    const own = { ...callbacks };
+    this.#callbacks.add(own);
+    return () => {
+      this.#callbacks.delete(own);
+    };
+  }
+
+  /** The next probe starts `intervalMs` after the last has ended. */
+  monitor(intervalMs: number, probe: () => Promise<HealthCheckResult>): { unsubscribe(): void } {
+    const { clock, hub } = this.#source;
+    let timer: TimerHandle;
+    const ended = new AbortController();
+    const round = async (): Promise<void> => {
+      if (ended.signal.aborted || this.#source.isClosing) return;
+      const result = await probe();
+      if (isAborted(ended)) return;
+      if (result.error === undefined) hub.emit('health_stream_check', result);
+      else hub.emit('health_stream_error', result.error);
+      timer = clock.setTimeout(() => void round(), intervalMs);
+    };
+    void round();
+    return {
+      unsubscribe: () => {
+        ended.abort();
+        clock.clearTimeout(timer);
+      },
+    };
+  }
+
+  #tellStatus(status: HealthStatus, previous: HealthStatus): void {
+    for (const callbacks of this.#callbacks) this.#call(() => callbacks.onStatusChange(status, previous));
+  }
+
+  #call(callback: () => void): void {
+    queueMicrotask(() => {
+      try {
+        callback();
+      } catch (error) {
+        this.#source.hub.emit('error', error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  }
+}
+
+/** Asked anew after an await: meanwhile it may have changed. */
+function isAborted({ signal }: AbortController): boolean {
+  return signal.aborted;
+}

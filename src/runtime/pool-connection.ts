@@ -1,0 +1,347 @@
+import type { ConnectionContext, ConnectionEvent } from '../../machines/index.js';
+import type { ParsedAddress } from '../core/address.js';
+import type { Clock } from '../core/clock.js';
+import { Call, type CallCarrier, type CallCodec, type CallOwner, type ProtocolCounters } from '../data/call.js';
+import type { CheckBook } from '../data/check-book.js';
+import type { Routable } from '../data/router.js';
+import { UnaryCall } from '../data/unary-call.js';
+import type { ResolvedOptions } from '../options.js';
+import type {
+  DownCause,
+  StreamListener,
+  Transport,
+  TransportConnection,
+  UnaryOptions,
+  UnaryResult,
+  WireMetadata,
+  WireStream,
+} from '../transport/port.js';
+import type { CheckStream } from './check-stream.js';
+import type { ServedEndpoint } from './served-endpoint.js';
+import { LatencyEstimate } from './latency.js';
+import { CHECK, CHECK_STREAM, HEALTH_CHECK } from './paths.js';
+
+/** What a pooled connection needs of the client around it. */
+export interface ConnectionHost {
+  readonly options: ResolvedOptions;
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly userAgent: string;
+  readonly book: CheckBook;
+  readonly codec: CallCodec & { encodeHealthCheck(service: string): Uint8Array };
+  readonly counters: ProtocolCounters;
+  tell(connection: PoolConnection, event: ConnectionEvent): void;
+  /** The headers of a call, or undefined while a token is being fetched. */
+  headers(): WireMetadata | undefined;
+  /** Whether our own event loop stalled since then. */
+  stalledSince(startedAt: number): boolean;
+  onUsableChange(connection: PoolConnection): void;
+  onOpened(connection: PoolConnection): void;
+  onLost(connection: PoolConnection, reason: string): void;
+  onDialFailed(connection: PoolConnection, reason: string): void;
+  onDraining(connection: PoolConnection, reason: string): void;
+  onClosed(connection: PoolConnection, reason: string): void;
+  /** A socket of ours opens, or is gone. */
+  onSocket(delta: 1 | -1): void;
+}
+
+const NOT_OPEN: UnaryResult = {
+  ok: false,
+  status: { code: 14, message: 'the connection is not open', outcome: 'notSent' },
+};
+
+/** One pooled connection: the effects of its statechart, and what the router and the calls know of it. */
+export class PoolConnection implements CallCarrier, Routable {
+  readonly id: string;
+  readonly endpoint: ServedEndpoint;
+  readonly createdAt: number;
+  lastUsedAt: number;
+  weight = 1;
+  inFlight = 0;
+  totalRequests = 0;
+  /** Flag of the statechart's `open`: new work may come. */
+  admitted = false;
+  /** The transport is up. */
+  connected = false;
+  /** It has been up at least once. */
+  proven = false;
+  closed = false;
+  /** Draining: takes no more, and is not counted. */
+  leaving = false;
+  healthCheckFailures = 0;
+  lastReceivedAt = 0;
+  /** The client's own check streams on it. */
+  readonly lanes: CheckStream[] = [];
+  readonly #host: ConnectionHost;
+  readonly #calls = new Set<Call>();
+  readonly #latency = new LatencyEstimate();
+  #transport: TransportConnection | undefined;
+  #downReason = '';
+  #draining = false;
+
+  constructor(id: string, endpoint: ServedEndpoint, host: ConnectionHost) {
+    this.id = id;
+    this.endpoint = endpoint;
+    this.#host = host;
+    this.createdAt = Date.now();
+    this.lastUsedAt = host.clock.now();
+  }
+
+  get address(): ParsedAddress {
+    return this.endpoint.address;
+  }
+
+  get ewmaLatencyMs(): number {
+    return this.#latency.averageMs;
+  }
+
+  get p99LatencyMs(): number {
+    return this.#latency.p99Ms;
+  }
+
+  get calls(): ReadonlySet<Call> {
+    return this.#calls;
+  }
+
+  /** Calls can be opened: no token is being fetched. */
+  get hasHeaders(): boolean {
+    return this.#host.headers() !== undefined;
+  }
+
+  /** When the oldest unanswered check was written, or undefined. */
+  oldestWrittenAt(): number | undefined {
+    let oldest: number | undefined;
+    for (const call of this.#calls) {
+      const writtenAt = call.oldest()?.writtenAt;
+      if (writtenAt !== undefined && (oldest === undefined || writtenAt < oldest)) oldest = writtenAt;
+    }
+    return oldest;
+  }
+
+  // --- the statechart's effects -------------------------------------------------------------------------------------------------
+
+  dial(): void {
+    const { transport, options, clock, userAgent } = this.#host;
+    this.#host.onSocket(1);
+    const tls = options.readTls?.();
+    const connection: TransportConnection = transport.connect(
+      { address: this.address.text },
+      {
+        connectTimeoutMs: options.connectTimeoutMs,
+        ...(tls === undefined ? {} : { tls }),
+        maxMessageBytes: options.maxMessageBytes,
+        userAgent,
+        clock,
+      },
+      {
+        onUp: () => {
+          if (this.#transport !== connection) return;
+          this.connected = true;
+          this.lastReceivedAt = clock.now();
+          this.lastUsedAt = clock.now();
+          this.#host.tell(this, { type: 'TRANSPORT_UP' });
+        },
+        onGoaway: ({ reason }) => {
+          if (this.#transport === connection) this.#host.tell(this, { type: 'GOAWAY', reason });
+        },
+        onDown: (cause) => {
+          this.#host.onSocket(-1);
+          if (this.#transport === connection) this.#lose(cause);
+        },
+      },
+    );
+    this.#transport = connection;
+  }
+
+  admit(): void {
+    this.admitted = true;
+    this.#host.onUsableChange(this);
+  }
+
+  withdraw(): void {
+    this.admitted = false;
+    this.#host.onUsableChange(this);
+  }
+
+  /** A sign of life within the keepalive timeout: an HTTP/2 ping where the transport has one, else a health check; any answer will do. */
+  probe(): void {
+    const transport = this.#transport;
+    if (transport !== undefined) void this.#probe(transport);
+  }
+
+  async #probe(transport: TransportConnection): Promise<void> {
+    const { options, clock } = this.#host;
+    const startedAt = clock.now();
+    const timeoutMs = options.keepAliveTimeoutMs;
+    const alive =
+      transport.ping === undefined
+        ? isAlive(
+            await transport.unary(HEALTH_CHECK, this.#host.codec.encodeHealthCheck(''), {
+              timeoutMs,
+              ...withMetadata(this.#host.headers()),
+            }),
+          )
+        : await transport.ping(timeoutMs);
+    if (this.#transport !== transport) return;
+    // Something else came meanwhile, or it was we who did not listen: the silence proves nothing.
+    const heard = alive || this.lastReceivedAt > startedAt || this.#host.stalledSince(startedAt);
+    if (heard) this.lastReceivedAt = clock.now();
+    this.#host.tell(this, { type: heard ? 'PROBE_ANSWERED' : 'PROBE_MISSED' });
+  }
+
+  drainCalls(): void {
+    this.#draining = true;
+    this.#checkDrained();
+  }
+
+  destroyTransport(): void {
+    const transport = this.#transport;
+    this.#transport = undefined;
+    this.connected = false;
+    if (transport === undefined) return;
+    // Told by us, not by the transport's CANCELLED: what these calls owe may be asked again elsewhere.
+    this.#endCalls(this.#downReason || 'the connection was given up');
+    transport.close();
+  }
+
+  reportOpened(): void {
+    this.#host.onOpened(this);
+    this.proven = true;
+  }
+
+  reportLost({ reason }: ConnectionContext): void {
+    this.#host.onLost(this, this.#downReason || reason);
+  }
+
+  reportDialFailed({ reason }: ConnectionContext): void {
+    this.#host.onDialFailed(this, this.#downReason || reason);
+  }
+
+  reportDraining({ reason }: ConnectionContext): void {
+    this.#host.onDraining(this, reason);
+  }
+
+  reportClosed({ reason }: ConnectionContext): void {
+    this.closed = true;
+    this.#host.onClosed(this, reason);
+  }
+
+  /** Its endpoint is suspect: takes no more until that is settled. */
+  cordon(): void {
+    this.#host.tell(this, { type: 'CORDON', reason: 'suspect' });
+  }
+
+  /** It idled for long: ask for a sign of life beside the next check, rather than find out at its deadline. */
+  verify(): void {
+    this.#host.tell(this, { type: 'SILENT' });
+  }
+
+  uncordon(): void {
+    this.#host.tell(this, { type: 'UNCORDON', reason: 'suspect' });
+  }
+
+  /** Its level is routed, or about to be. */
+  promote(): void {
+    this.#host.tell(this, { type: 'PROMOTE' });
+  }
+
+  /** Its level is not routed: stay warm. */
+  demote(): void {
+    this.#host.tell(this, { type: 'DEMOTE' });
+  }
+
+  // --- calls --------------------------------------------------------------------------------------------------------------------
+
+  /** Opens a generation; undefined while the headers or the connection are not there. */
+  openCall(generation: number, owner: CallOwner): Call | undefined {
+    const transport = this.#transport;
+    const headers = this.#host.headers();
+    if (transport === undefined || !this.connected || headers === undefined) return undefined;
+    const { book, codec, counters, clock } = this.#host;
+    const init = { generation, carrier: this, owner, book, codec, counters, now: () => clock.now() };
+    let call: Call;
+    if (this.endpoint.hasStreams) {
+      call = new Call(init);
+      call.attach(transport.openStream(CHECK_STREAM, headers, call));
+    } else {
+      call = new UnaryCall(init, (bytes, options) => transport.unary(CHECK, bytes, options), headers);
+    }
+    this.#calls.add(call);
+    return call;
+  }
+
+  /** One unary exchange; never rejects. */
+  async unary(
+    path: string,
+    bytes: Uint8Array,
+    options: Omit<UnaryOptions, 'metadata'> & { metadata?: WireMetadata },
+  ): Promise<UnaryResult> {
+    const transport = this.#transport;
+    const headers = this.#host.headers();
+    if (transport === undefined || headers === undefined) return NOT_OPEN;
+    this.inFlight++;
+    this.lastUsedAt = this.#host.clock.now();
+    try {
+      const result = await transport.unary(path, bytes, { ...options, metadata: { ...headers, ...options.metadata } });
+      if (isAlive(result)) this.noteReceived();
+      return result;
+    } finally {
+      this.inFlight--;
+      this.#checkDrained();
+    }
+  }
+
+  openStream(path: string, listener: StreamListener): WireStream | undefined {
+    const headers = this.#host.headers();
+    return headers === undefined ? undefined : this.#transport?.openStream(path, headers, listener);
+  }
+
+  noteAnswer(latencyMs: number): void {
+    this.totalRequests++;
+    this.#latency.add(latencyMs);
+  }
+
+  noteReceived(): void {
+    const now = this.#host.clock.now();
+    this.lastReceivedAt = now;
+    this.lastUsedAt = now;
+    if (this.endpoint.suspect) this.endpoint.noteAnswer();
+  }
+
+  noteNoStreams(): void {
+    this.endpoint.hasStreams = false;
+  }
+
+  noteCallEnded(call: Call): void {
+    this.#calls.delete(call);
+    this.#checkDrained();
+  }
+
+  #lose(cause: DownCause): void {
+    this.#transport = undefined;
+    this.connected = false;
+    this.#downReason = cause.message;
+    this.#host.tell(this, { type: 'TRANSPORT_LOST', reason: cause.message });
+    // The transport ends its streams with a status each; a call made of unary exchanges has none of its own.
+    for (const call of [...this.#calls]) {
+      if (call instanceof UnaryCall) call.onStatus({ code: 14, message: cause.message, outcome: 'unknown' });
+    }
+  }
+
+  #endCalls(reason: string): void {
+    for (const call of [...this.#calls]) call.onStatus({ code: 14, message: reason, outcome: 'unknown' });
+  }
+
+  #checkDrained(): void {
+    if (this.#draining && this.#calls.size === 0 && this.inFlight === 0) this.#host.tell(this, { type: 'DRAINED' });
+  }
+}
+
+/** Only silence is a sign of death: whatever status the server itself answers with, it lives. */
+function isAlive(result: UnaryResult): boolean {
+  return result.ok || result.status.outcome === 'answered';
+}
+
+function withMetadata(metadata: WireMetadata | undefined): { metadata?: WireMetadata } {
+  return metadata === undefined ? {} : { metadata };
+}

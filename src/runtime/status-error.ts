@@ -1,0 +1,79 @@
+import {
+  type AuthzClientError,
+  CancelledError,
+  ConnectionError,
+  GrpcCode,
+  ProtocolError,
+  TimeoutError,
+} from '../errors.js';
+import type { PendingCheck } from '../data/pending-check.js';
+import type { WireStatus } from '../transport/port.js';
+
+/** The error a request ends with when its exchange ended with this status. */
+export function errorFromStatus(status: WireStatus, requestId?: string, timeoutMs = 0): AuthzClientError {
+  const options = { requestId, outcome: status.outcome, grpcCode: status.code };
+  switch (status.code) {
+    case GrpcCode.UNAVAILABLE:
+      return new ConnectionError(`the server is unavailable: ${status.message}`, options);
+    case GrpcCode.DEADLINE_EXCEEDED:
+      return new TimeoutError(`no answer in time: ${status.message}`, timeoutMs, options);
+    case GrpcCode.CANCELLED:
+      return new CancelledError(`the call was cancelled: ${status.message}`, options);
+    default:
+      return new ProtocolError(`the server answered ${nameOf(status.code)}: ${status.message}`, {
+        ...options,
+        retryable: status.code === GrpcCode.RESOURCE_EXHAUSTED || status.code === GrpcCode.ABORTED,
+      });
+  }
+}
+
+function nameOf(code: GrpcCode): string {
+  for (const [name, value] of Object.entries(GrpcCode)) if (value === code) return name;
+  return String(code);
+}
+
+export interface RedressOptions {
+  readonly maxRetries: number;
+  /** Whether the retry budget has room; asked for later moves only. */
+  readonly tryTake: () => boolean;
+  readonly now: () => number;
+  /** A fresh token may mend it: told once per token. */
+  readonly mayRefreshToken: () => boolean;
+}
+
+/**
+ * What becomes of a check whose call ended: asked again, or failed. A check is an idempotent read, so it may be asked again whatever the server
+ * did with it (fault contract, "Y"). The first move is immediate and free; later ones draw on the retry budget; all count towards `maxRetries`.
+ */
+export function createRedress(
+  options: RedressOptions,
+): (check: PendingCheck, status: WireStatus) => AuthzClientError | undefined {
+  return (check, status) => {
+    const error = (): AuthzClientError => errorFromStatus(status, check.requestId, check.timeoutMs);
+    if (options.now() >= check.deadlineAt) {
+      return new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms`, check.timeoutMs, {
+        requestId: check.requestId,
+        outcome: 'unknown',
+      });
+    }
+    if (!isMovable(status) && !(status.code === GrpcCode.UNAUTHENTICATED && options.mayRefreshToken())) return error();
+    if (check.moves >= options.maxRetries) return error();
+    if (check.moves > 0 && !options.tryTake()) return error();
+    check.moves++;
+    return undefined;
+  };
+}
+
+/** OK ends a stream without an answer; UNIMPLEMENTED is answered by asking without a stream; INTERNAL is a broken stream, not a verdict. */
+function isMovable(status: WireStatus): boolean {
+  switch (status.code) {
+    case GrpcCode.OK:
+    case GrpcCode.UNAVAILABLE:
+    case GrpcCode.UNIMPLEMENTED:
+      return true;
+    case GrpcCode.INTERNAL:
+      return status.outcome !== 'answered';
+    default:
+      return status.outcome === 'refused';
+  }
+}

@@ -1,0 +1,113 @@
+import type { Clock, TimerHandle } from '../core/clock.js';
+import { ConfigurationError, ConnectionError } from '../errors.js';
+import type { Credentials } from '../options-types.js';
+import type { WireMetadata } from '../transport/port.js';
+
+export interface TokenSourceOptions {
+  readonly clock: Clock;
+  readonly credentials: Credentials | undefined;
+  readonly metadata: WireMetadata;
+  /** A token came: who waits for headers may ask again. `rotated` when it replaces one in use. */
+  readonly onReady: (rotated: boolean) => void;
+  readonly onError: (error: Error) => void;
+}
+
+/** Before this much of a token's life is left, the next one is fetched; at most half of it. */
+const EARLY_MS = 30_000;
+const RETRY_MS = 1_000;
+const MAX_TOKEN_LENGTH = 8_192;
+
+/** The headers of every call: static metadata and a bearer token, fetched ahead of need and kept in memory alone. */
+export class TokenSource {
+  readonly #options: TokenSourceOptions;
+  #headers: WireMetadata | undefined;
+  #fetching = false;
+  #refreshed = true;
+  #hadToken = false;
+  #timer: TimerHandle;
+  #stopped = false;
+  /** Why there are no headers just now. */
+  lastError: Error | undefined;
+
+  constructor(options: TokenSourceOptions) {
+    this.#options = options;
+    const { credentials, metadata } = options;
+    if (credentials === undefined) this.#headers = metadata;
+    else if (typeof credentials === 'string') this.#headers = this.#withToken(credentials);
+  }
+
+  /** The headers to send now, or undefined while a token is being fetched; `onReady` follows. */
+  current(): WireMetadata | undefined {
+    if (this.#headers === undefined) this.#fetch();
+    return this.#headers;
+  }
+
+  /** The server refused the token: once per token, a fresh one is fetched, and true says so. */
+  refresh(): boolean {
+    if (typeof this.#options.credentials !== 'function') return false;
+    if (this.#fetching) return true;
+    if (this.#refreshed) return false;
+    this.#refreshed = true;
+    this.#headers = undefined;
+    this.#fetch();
+    return true;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#options.clock.clearTimeout(this.#timer);
+  }
+
+  #fetch(): void {
+    const { credentials } = this.#options;
+    if (this.#fetching || this.#stopped || typeof credentials !== 'function') return;
+    this.#fetching = true;
+    void this.#exchange(credentials);
+  }
+
+  async #exchange(credentials: Exclude<Credentials, string>): Promise<void> {
+    try {
+      const given = await credentials();
+      const { token, expiresAt } = typeof given === 'string' ? { token: given, expiresAt: undefined } : given;
+      if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token) || token.length > MAX_TOKEN_LENGTH) {
+        throw new ConfigurationError('credentials', 'must give a token of visible ASCII characters, at most 8192');
+      }
+      const rotated = this.#hadToken;
+      this.#headers = this.#withToken(token);
+      this.#hadToken = true;
+      // A first token has not been refused yet; one fetched because of a refusal is not replaced again for the same reason.
+      this.#refreshed = this.#refreshed && rotated;
+      this.lastError = undefined;
+      if (expiresAt !== undefined) this.#renewAt(Number(expiresAt));
+      this.#fetching = false;
+      if (!this.#stopped) this.#options.onReady(rotated);
+    } catch (cause) {
+      this.#fetching = false;
+      this.lastError = new ConnectionError('credentials: the function that gives the token failed', {
+        cause,
+        grpcCode: 16,
+      });
+      if (this.#stopped) return;
+      this.#options.onError(this.lastError);
+      this.#schedule(RETRY_MS);
+    }
+  }
+
+  #renewAt(expiresAt: number): void {
+    const leftMs = expiresAt - Date.now();
+    this.#schedule(Math.max(RETRY_MS, leftMs - Math.min(EARLY_MS, leftMs / 2)));
+  }
+
+  #schedule(delayMs: number): void {
+    const { clock } = this.#options;
+    clock.clearTimeout(this.#timer);
+    this.#timer = clock.setTimeout(() => {
+      this.#refreshed = false;
+      this.#fetch();
+    }, delayMs);
+  }
+
+  #withToken(token: string): WireMetadata {
+    return { ...this.#options.metadata, authorization: `Bearer ${token}` };
+  }
+}

@@ -1,0 +1,166 @@
+import type { Clock } from '../core/clock.js';
+import type { Random } from '../core/random.js';
+import type { RetryBudget } from '../data/retry-budget.js';
+import { BackpressureError, CancelledError, ConnectionError, GrpcCode, TimeoutError } from '../errors.js';
+import type { WireMetadata, WireStatus } from '../transport/port.js';
+import type { PoolConnection } from './pool-connection.js';
+import { errorFromStatus } from './status-error.js';
+
+export interface UnaryDeskHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly maxPending: number;
+  readonly maxRetries: number;
+  readonly retryDelayMs: number;
+  pickConnection(): PoolConnection | undefined;
+  whyUnserved(): string | undefined;
+  /** There is work: connect, if that has not begun. */
+  onWork(): void;
+  /** Whether anything is outstanding here has changed. */
+  onBusy(busy: boolean): void;
+  mayRefreshToken(): boolean;
+}
+
+export interface UnaryExchange {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly metadata?: WireMetadata | undefined;
+  readonly requestId?: string | undefined;
+  /** Whether it may be asked again: checks are idempotent reads, management is not. */
+  readonly idempotent: boolean;
+}
+
+/** Unary calls of the client's own: batches, checks with metadata of their own, management. Each has a deadline, and a retry within it. */
+export class UnaryDesk {
+  readonly #host: UnaryDeskHost;
+  readonly #budget: RetryBudget;
+  readonly #wakers = new Set<() => void>();
+  readonly #cancels = new Set<(reason: CancelledError) => void>();
+  #count = 0;
+
+  constructor(host: UnaryDeskHost, budget: RetryBudget) {
+    this.#host = host;
+    this.#budget = budget;
+  }
+
+  get size(): number {
+    return this.#count;
+  }
+
+  /** A connection became usable. */
+  wake(): void {
+    for (const waker of [...this.#wakers]) waker();
+  }
+
+  /** Ends what is outstanding. */
+  cancelAll(): void {
+    for (const cancel of [...this.#cancels])
+      cancel(new CancelledError('the client was disconnected', { outcome: 'unknown' }));
+  }
+
+  /** The answer's bytes; rejects with a typed error. */
+  async exchange(call: UnaryExchange): Promise<Uint8Array> {
+    const { maxPending, clock } = this.#host;
+    if (this.#count >= maxPending) {
+      throw new BackpressureError(`maxPendingChecks: ${maxPending} calls are pending already`, this.#count, {
+        requestId: call.requestId,
+      });
+    }
+    const abort = new AbortController();
+    const cancel = (reason: CancelledError): void => abort.abort(reason);
+    const onAbort = (): void =>
+      cancel(
+        new CancelledError('the call was aborted by its signal', {
+          requestId: call.requestId,
+          outcome: 'unknown',
+          cause: call.signal?.reason,
+        }),
+      );
+    this.#cancels.add(cancel);
+    call.signal?.addEventListener('abort', onAbort, { once: true });
+    if (call.signal?.aborted === true) onAbort();
+    if (++this.#count === 1) this.#host.onBusy(true);
+    try {
+      return await this.#attempt(call, clock.now() + call.timeoutMs, abort.signal);
+    } finally {
+      this.#cancels.delete(cancel);
+      call.signal?.removeEventListener('abort', onAbort);
+      if (--this.#count === 0) this.#host.onBusy(false);
+    }
+  }
+
+  async #attempt(call: UnaryExchange, deadlineAt: number, signal: AbortSignal): Promise<Uint8Array> {
+    const { clock, maxRetries, random, retryDelayMs } = this.#host;
+    this.#budget.onCheck();
+    for (let retries = 0; ; retries++) {
+      const connection = await this.#connection(call, deadlineAt, signal);
+      const timeoutMs = Math.max(1, deadlineAt - clock.now());
+      const { metadata } = call;
+      const result = await connection.unary(call.path, call.bytes, {
+        timeoutMs,
+        signal,
+        ...(metadata === undefined ? {} : { metadata }),
+      });
+      signal.throwIfAborted();
+      // Late is late, whatever the timer has done so far.
+      if (clock.now() >= deadlineAt) throw this.#timeout(call, 'unknown');
+      if (result.ok) return result.bytes;
+      if (!this.#mayRetry(call, result.status, retries, maxRetries))
+        throw errorFromStatus(result.status, call.requestId, call.timeoutMs);
+      if (retries > 0)
+        await this.#sleep(Math.min(random() * retryDelayMs * 2 ** (retries - 1), deadlineAt - clock.now()), signal);
+    }
+  }
+
+  #mayRetry(call: UnaryExchange, status: WireStatus, retries: number, maxRetries: number): boolean {
+    if (retries >= maxRetries) return false;
+    const isProven = status.outcome === 'notSent' || status.outcome === 'refused';
+    const isMendable =
+      status.code === GrpcCode.UNAVAILABLE ||
+      (status.code === GrpcCode.UNAUTHENTICATED && this.#host.mayRefreshToken());
+    if (!isProven && !(call.idempotent && isMendable)) return false;
+    return retries === 0 || this.#budget.tryTake();
+  }
+
+  async #connection(call: UnaryExchange, deadlineAt: number, signal: AbortSignal): Promise<PoolConnection> {
+    this.#host.onWork();
+    for (;;) {
+      signal.throwIfAborted();
+      const connection = this.#host.pickConnection();
+      if (connection?.hasHeaders === true) return connection;
+      const remainingMs = deadlineAt - this.#host.clock.now();
+      if (remainingMs <= 0) throw this.#timeout(call, 'notSent');
+      await this.#sleep(remainingMs, signal);
+    }
+  }
+
+  #timeout(call: UnaryExchange, outcome: 'notSent' | 'unknown'): Error {
+    const why = outcome === 'notSent' ? this.#host.whyUnserved() : undefined;
+    const after = `within ${Math.round(call.timeoutMs)} ms`;
+    return why === undefined
+      ? new TimeoutError(`no answer ${after}`, call.timeoutMs, { requestId: call.requestId, outcome })
+      : new ConnectionError(`no endpoint was served ${after}: ${why}`, { requestId: call.requestId, outcome });
+  }
+
+  /** Until the time is up, a connection is usable, or the call is aborted. */
+  #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { clock } = this.#host;
+      const timer = clock.setTimeout(() => wake(), delayMs);
+      const wake = (): void => {
+        clock.clearTimeout(timer);
+        this.#wakers.delete(wake);
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        reject(signal.reason as Error);
+        wake();
+      };
+      this.#wakers.add(wake);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}
