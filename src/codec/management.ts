@@ -1,0 +1,79 @@
+/** The rare messages: the management rpcs, by protobufjs' own generated code, and the health answer. */
+
+import { ConfigurationError } from '../errors.js';
+import type { LoadPoliciesResult, PolicySource, ReloadPoliciesResult } from '../types.js';
+import { HealthStatus } from '../types.js';
+import { authzTypes } from './proto.js';
+import { malformed } from './response-decoder.js';
+import { WireReader } from './wire-reader.js';
+
+function typeOf(name: string): ReturnType<ReturnType<typeof authzTypes>['lookupType']> {
+  return authzTypes().lookupType(`authz.v1.${name}`);
+}
+
+/** Gives `decode`'s message with every field filled in. Throws ProtocolError. */
+function decodeWhole(name: string, bytes: Uint8Array): Record<string, unknown> {
+  const type = typeOf(name);
+  try {
+    return type.toObject(type.decode(bytes), { defaults: true, arrays: true });
+  } catch (error) {
+    throw malformed(name, error);
+  }
+}
+
+/** Throws ConfigurationError unless exactly one of `path`, `url` and `inline` is given. */
+export function encodeLoadPolicies(source: PolicySource): Uint8Array {
+  const { path, url, inline } = source as { path?: string; url?: string; inline?: readonly string[] };
+  const given = [path, url, inline].filter((one) => one !== undefined);
+  if (given.length !== 1) throw new ConfigurationError('source', 'must have exactly one of path, url and inline');
+  const type = typeOf('LoadPoliciesRequest');
+  const fields =
+    inline === undefined ? (path === undefined ? { url } : { path }) : { inline: { documents: [...inline] } };
+  const fault = type.verify(fields);
+  if (fault !== null) throw new ConfigurationError('source', fault);
+  return type.encode(fields).finish();
+}
+
+export function decodeLoadPolicies(bytes: Uint8Array): LoadPoliciesResult {
+  const { count, errors } = decodeWhole('LoadPoliciesResponse', bytes) as unknown as LoadPoliciesResult;
+  return { count, errors: errors.map(({ source, line, reason }) => ({ source, line, reason })) };
+}
+
+export function encodeReloadPolicies(options: { readonly force?: boolean }): Uint8Array {
+  return typeOf('ReloadPoliciesRequest')
+    .encode({ force: options.force === true })
+    .finish();
+}
+
+export function decodeReloadPolicies(bytes: Uint8Array): ReloadPoliciesResult {
+  const { success, count, durationMs } = decodeWhole(
+    'ReloadPoliciesResponse',
+    bytes,
+  ) as unknown as ReloadPoliciesResult;
+  return { success, count, durationMs };
+}
+
+/** By the numbers of `grpc.health.v1`. */
+const HEALTH_STATUSES: readonly HealthStatus[] = [
+  HealthStatus.UNKNOWN,
+  HealthStatus.SERVING,
+  HealthStatus.NOT_SERVING,
+  HealthStatus.SERVICE_UNKNOWN,
+];
+
+/** A status this client does not know is UNKNOWN. */
+export function decodeHealthCheck(bytes: Uint8Array): HealthStatus {
+  const reader = new WireReader();
+  let status = 0;
+  try {
+    reader.reset(bytes);
+    while (reader.hasMore) {
+      const tag = reader.tag();
+      if (tag === 0x08) status = reader.varint();
+      else reader.skip(tag);
+    }
+  } catch (error) {
+    throw malformed('HealthCheckResponse', error);
+  }
+  return HEALTH_STATUSES[status] ?? HealthStatus.UNKNOWN;
+}

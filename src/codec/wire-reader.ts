@@ -1,0 +1,159 @@
+/** Reads protobuf strictly: nothing beyond the end of the submessage it stands in, no text that is not UTF-8. */
+
+import { isUtf8 } from 'node:buffer';
+
+/** Up to this many bytes are looked through for anything but ASCII, which needs no further checks. */
+const SHORT_TEXT_BYTES = 64;
+const MAX_VARINT_BYTES = 10;
+const MAX_GROUP_DEPTH = 100;
+const MAX_TAG = 0xffff_ffff;
+const NOTHING = Buffer.alloc(0);
+
+export class WireReader {
+  #buffer: Buffer = NOTHING;
+  #position = 0;
+  #end = 0;
+
+  reset(bytes: Uint8Array): void {
+    this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#position = 0;
+    this.#end = bytes.length;
+  }
+
+  /** Lets the message go. */
+  release(): void {
+    this.#buffer = NOTHING;
+    this.#position = 0;
+    this.#end = 0;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Whether the (sub)message goes on. */
+  get hasMore(): boolean {
+    return this.#position < this.#end;
+  }
+
+  /** Enters the submessage that follows; gives what `leave` wants back. */
+  enter(): number {
+    const length = this.#length();
+    const outerEnd = this.#end;
+    this.#end = this.#position + length;
+    return outerEnd;
+  }
+
+  leave(outerEnd: number): void {
+    this.#end = outerEnd;
+  }
+
+  /** Field and wire type. */
+  tag(): number {
+    const tag = this.varint();
+    if (tag > MAX_TAG || tag >>> 3 === 0) this.#fail('an invalid field number');
+    return tag;
+  }
+
+  /** Exact up to 2⁵³; more than that is still more. */
+  varint(): number {
+    const first = this.#byte();
+    if (first < 0x80) return first;
+    let value = first & 0x7f;
+    let factor = 0x80;
+    for (let count = 1; count < MAX_VARINT_BYTES; count += 1) {
+      const byte = this.#byte();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+      factor *= 0x80;
+    }
+    return this.#fail('a varint of more than ten bytes');
+  }
+
+  /** The low 32 bits of a varint, signed. */
+  int32(): number {
+    let value = 0;
+    for (let count = 0; count < MAX_VARINT_BYTES; count += 1) {
+      const byte = this.#byte();
+      if (count < 5) value |= (byte & 0x7f) << (7 * count);
+      if (byte < 0x80) return value;
+    }
+    return this.#fail('a varint of more than ten bytes');
+  }
+
+  double(): number {
+    this.#require(8);
+    const value = this.#buffer.readDoubleLE(this.#position);
+    this.#position += 8;
+    return value;
+  }
+
+  text(): string {
+    const length = this.#length();
+    const start = this.#position;
+    const end = start + length;
+    this.#position = end;
+    const buffer = this.#buffer;
+    if (length <= SHORT_TEXT_BYTES) {
+      let index = start;
+      while (index < end && (buffer[index] as number) < 0x80) index += 1;
+      if (index === end) return buffer.toString('latin1', start, end);
+    }
+    if (!isUtf8(buffer.subarray(start, end))) this.#fail('a text that is not UTF-8');
+    return buffer.toString('utf8', start, end);
+  }
+
+  /** Passes over a field of any kind, unknown ones among them. */
+  skip(tag: number, depth = 0): void {
+    switch (tag & 7) {
+      case 0:
+        this.varint();
+        return;
+      case 1:
+        this.#pass(8);
+        return;
+      case 2:
+        this.#pass(this.#length());
+        return;
+      case 3:
+        this.#skipGroup(tag >>> 3, depth);
+        return;
+      case 5:
+        this.#pass(4);
+        return;
+      default:
+        this.#fail('an invalid wire type');
+    }
+  }
+
+  #skipGroup(field: number, depth: number): void {
+    if (depth >= MAX_GROUP_DEPTH) this.#fail('groups nested too deep');
+    for (let tag = this.tag(); (tag & 7) !== 4 || tag >>> 3 !== field; tag = this.tag()) this.skip(tag, depth + 1);
+  }
+
+  #length(): number {
+    const length = this.varint();
+    this.#require(length);
+    return length;
+  }
+
+  #pass(byteLength: number): void {
+    this.#require(byteLength);
+    this.#position += byteLength;
+  }
+
+  #byte(): number {
+    if (this.#position >= this.#end) this.#fail('its end');
+    const byte = this.#buffer[this.#position] as number;
+    this.#position += 1;
+    return byte;
+  }
+
+  #require(byteLength: number): void {
+    if (byteLength > this.#end - this.#position) this.#fail('its end');
+  }
+
+  #fail(what: string): never {
+    throw new Error(`met ${what} at byte ${this.#position}`);
+  }
+}

@@ -1,0 +1,127 @@
+/** Writes protobuf straight into the outgoing buffer: no list of operations, no object per field, one pass. */
+
+/** Messages are cut one after another from slabs of this size, as Node cuts small buffers from its pool. */
+const SLAB_BYTES = 32_768;
+/** A text of this length has at most 126 bytes, so its length takes one byte. Up to here a loop is faster than a native call. */
+const SHORT_TEXT_LENGTH = 42;
+const MAX_VARINT32_BYTES = 5;
+/** With the `u` flag pairs are one code point, so only a lone half matches. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+export class WireWriter {
+  #buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** Where the message under way begins. */
+  #start = 0;
+  #position = 0;
+  /** Where the lengths of the open submessages go, from the message's start. */
+  readonly #marks: number[] = [];
+
+  /** The message, which is no more written to; the next one begins. */
+  finish(): Uint8Array {
+    const message = this.#buffer.subarray(this.#start, this.#position);
+    this.#start = this.#position;
+    return message;
+  }
+
+  /** Forgets what was written since the last `finish`. */
+  abort(): void {
+    this.#position = this.#start;
+    this.#marks.length = 0;
+  }
+
+  /** Opens a submessage. `tag` here and below is the whole key, field and wire type, of one byte. */
+  begin(tag: number): void {
+    this.#reserve(2);
+    this.#buffer[this.#position] = tag;
+    this.#marks.push(this.#position + 1 - this.#start);
+    // Most submessages are short: room is left for a length of one byte, and made where it takes more.
+    this.#position += 2;
+  }
+
+  /** Closes the submessage opened last. */
+  end(): void {
+    const mark = this.#start + (this.#marks.pop() ?? 0);
+    const length = this.#position - mark - 1;
+    if (length < 0x80) {
+      this.#buffer[mark] = length;
+      return;
+    }
+    this.#reserve(MAX_VARINT32_BYTES);
+    // The buffer may have moved.
+    const start = this.#position - length;
+    let lengthBytes = 1;
+    for (let rest = length >>> 7; rest > 0; rest >>>= 7) lengthBytes += 1;
+    this.#buffer.copyWithin(start - 1 + lengthBytes, start, this.#position);
+    this.#position = start - 1;
+    this.#varint(length);
+    this.#position += length;
+  }
+
+  /** A string field. False, with nothing written, for a text that has no UTF-8. */
+  text(tag: number, value: string): boolean {
+    const length = value.length;
+    if (length > SHORT_TEXT_LENGTH) return this.#longText(tag, value);
+    this.#reserve(2 + length);
+    const buffer = this.#buffer;
+    let position = this.#position + 2;
+    for (let index = 0; index < length; index += 1) {
+      const code = value.charCodeAt(index);
+      if (code > 0x7f) return this.#longText(tag, value);
+      buffer[position] = code;
+      position += 1;
+    }
+    buffer[this.#position] = tag;
+    buffer[this.#position + 1] = length;
+    this.#position = position;
+    return true;
+  }
+
+  /** A bool or enum field whose value takes one byte. */
+  byte(tag: number, value: number): void {
+    this.#reserve(2);
+    this.#buffer[this.#position] = tag;
+    this.#buffer[this.#position + 1] = value;
+    this.#position += 2;
+  }
+
+  double(tag: number, value: number): void {
+    this.#reserve(9);
+    this.#buffer[this.#position] = tag;
+    this.#position = this.#buffer.writeDoubleLE(value, this.#position + 1);
+  }
+
+  #longText(tag: number, value: string): boolean {
+    const byteLength = Buffer.byteLength(value, 'utf8');
+    if (byteLength !== value.length && LONE_SURROGATE.test(value)) return false;
+    this.#reserve(1 + MAX_VARINT32_BYTES + byteLength);
+    this.#buffer[this.#position] = tag;
+    this.#position += 1;
+    this.#varint(byteLength);
+    this.#position += this.#buffer.write(value, this.#position, 'utf8');
+    return true;
+  }
+
+  #varint(value: number): void {
+    let rest = value;
+    while (rest > 0x7f) {
+      this.#buffer[this.#position] = (rest & 0x7f) | 0x80;
+      this.#position += 1;
+      rest >>>= 7;
+    }
+    this.#buffer[this.#position] = rest;
+    this.#position += 1;
+  }
+
+  #reserve(byteLength: number): void {
+    if (this.#position + byteLength > this.#buffer.length) this.#moveToNewSlab(byteLength);
+  }
+
+  #moveToNewSlab(byteLength: number): void {
+    const written = this.#position - this.#start;
+    const slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (written + byteLength)));
+    this.#buffer.copy(slab, 0, this.#start, this.#position);
+    this.#buffer = slab;
+    this.#start = 0;
+    this.#position = written;
+  }
+}
