@@ -21,7 +21,8 @@ export interface WireStatus {
 
 /** Why a connection ended. `refused` is hard evidence: the peer's kernel said that nobody listens. */
 export interface DownCause {
-  readonly kind: 'refused' | 'connectTimeout' | 'tls' | 'lost' | 'keepalive' | 'protocol' | 'resolve' | 'closed' | 'other';
+  readonly kind:
+    'refused' | 'connectTimeout' | 'tls' | 'lost' | 'keepalive' | 'protocol' | 'resolve' | 'closed' | 'other';
   readonly message: string;
   /** Node's error code where there is one: `ECONNREFUSED`, `ECONNRESET`, ... */
   readonly code?: string;
@@ -51,7 +52,7 @@ export interface ConnectOptions {
 export interface ConnectionListener {
   /** Usable: the peer's SETTINGS are in. At most once. */
   onUp(): void;
-  /** The peer drains: calls under way go on, no new one may be opened. */
+  /** The peer drains: calls under way go on, no new one may be opened. At most once; a connection that ends with it may skip it. */
   onGoaway(detail: { readonly reason: string; readonly lastStreamId?: number }): void;
   onDown(cause: DownCause): void;
 }
@@ -61,6 +62,7 @@ export interface StreamListener {
   onMessage(bytes: Uint8Array): void;
   /** A `write` said 'full' and there is room again. */
   onDrain(): void;
+  /** One other than OK may overtake messages that arrived together with it; those are then dropped. */
   onStatus(status: WireStatus): void;
 }
 
@@ -72,12 +74,19 @@ export type WriteResult = 'accepted' | 'full' | 'closed';
 
 /** One streaming call. No method throws; none calls its listener synchronously. */
 export interface WireStream {
+  /**
+   * The bytes must not be changed afterwards. That they are no more than `maxMessageBytes` is the caller's duty. A message is always
+   * taken when none is pending.
+   */
   write(bytes: Uint8Array): WriteResult;
   /** Half-closes: no more writes; answers still come. */
   end(): void;
   /** Cancels (RST_STREAM CANCEL on the wire); `onStatus` follows with CANCELLED. */
   cancel(): void;
-  /** Stops reading: the peer is held back by flow control once its window is used up. */
+  /**
+   * Stops reading: the peer is held back by flow control once its window is used up. One message that was asked for before may still
+   * come. While messages wait unread, a status of OK waits behind them; any other comes at once, and they are dropped.
+   */
   pause(): void;
   resume(): void;
 }
@@ -93,18 +102,23 @@ export interface UnaryOptions {
 
 /** A unary call's end: exactly one of the two. */
 export type UnaryResult =
-  | { readonly ok: true; readonly bytes: Uint8Array }
-  | { readonly ok: false; readonly status: WireStatus };
+  { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly status: WireStatus };
 
 /** One HTTP/2 connection to one endpoint. It does not redial: a lost connection is replaced by another `connect`. */
 export interface TransportConnection {
-  /** `path` is `/package.Service/Method`. Never throws: a call that cannot be opened ends with its status. */
+  /**
+   * `path` is `/package.Service/Method`. Never throws: a call that cannot be opened, because the connection is not up, drains or has
+   * ended, ends with UNAVAILABLE and `notSent`.
+   */
   openStream(path: string, metadata: WireMetadata, listener: StreamListener): WireStream;
   /** Never rejects. */
   unary(path: string, bytes: Uint8Array, options: UnaryOptions): Promise<UnaryResult>;
   /** Whether an open, idle connection may hold the process open. Starts as false. */
   setReferenced(referenced: boolean): void;
-  /** Round trip of an HTTP/2 PING; absent where the transport has none. Resolves to false when unanswered within `timeoutMs`. */
+  /**
+   * Round trip of an HTTP/2 PING; absent where the transport has none, and before `onUp`. Resolves to false when unanswered within
+   * `timeoutMs`. It ends nothing by itself.
+   */
   ping?(timeoutMs: number): Promise<boolean>;
   /** Ends the connection and every call on it (with CANCELLED); no socket stays behind. Idempotent. */
   close(): void;
