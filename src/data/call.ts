@@ -15,6 +15,8 @@ export interface CallCarrier {
   noteReceived(): void;
   /** The server has no CheckStream. */
   noteNoStreams(): void;
+  /** The status without secrets: a server may echo what it was sent. */
+  clean(status: WireStatus): WireStatus;
   /** A call opened or ended on it. */
   noteCallEnded(call: Call): void;
 }
@@ -221,7 +223,7 @@ export class Call implements StreamListener, CheckPlace {
   }
 
   onStatus(status: WireStatus): void {
-    this.#die(status);
+    this.#die(this.carrier.clean(status));
   }
 
   /** Replaces a call that cannot be trusted: dead at once, cancelled on the wire. */

@@ -31,6 +31,7 @@ import { EventHub } from '../events.js';
 import type { AdvancedStreamOptions, BackpressureConfig, StreamPoolConfig } from '../options-types.js';
 import type { ResolvedOptions } from '../options.js';
 import { SafeLogger } from '../observe/logger.js';
+import { Redactor } from '../observe/redact.js';
 import type { Transport, WireMetadata } from '../transport/port.js';
 import { ConnectionState, type HealthCheckResult, type HealthStatus } from '../types.js';
 import { CheckDesk } from './check-desk.js';
@@ -99,6 +100,7 @@ export class ClientRuntime {
   readonly codec: Codec = createCodec();
   readonly logger: SafeLogger;
   readonly hub: EventHub;
+  readonly redactor = new Redactor();
   readonly hold = new ProcessHold();
   readonly counters: ProtocolCounters = {
     duplicateAnswers: 0,
@@ -153,7 +155,7 @@ export class ClientRuntime {
     this.streamPool = options.streamPool;
     this.streamOptions = options.streams;
     this.poolTarget = options.connectionPool.minConnections;
-    this.logger = new SafeLogger(options.logger);
+    this.logger = new SafeLogger(options.logger, this.redactor);
     this.hub = new EventHub(this.logger);
     this.#seed = Math.floor(options.random() * 2 ** 32);
     this.#budget = new RetryBudget({ clock: this.clock });
@@ -161,6 +163,7 @@ export class ClientRuntime {
       clock: this.clock,
       credentials: options.credentials,
       metadata: options.metadata,
+      redactor: this.redactor,
       onReady: (rotated) => this.#onToken(rotated),
       onError: (error) => this.hub.emit('error', error),
     });

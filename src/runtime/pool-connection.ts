@@ -5,6 +5,7 @@ import { Call, type CallCarrier, type CallCodec, type CallOwner, type ProtocolCo
 import type { CheckBook } from '../data/check-book.js';
 import type { Routable } from '../data/router.js';
 import { UnaryCall } from '../data/unary-call.js';
+import type { Redactor } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
 import type {
   DownCause,
@@ -14,6 +15,7 @@ import type {
   UnaryOptions,
   UnaryResult,
   WireMetadata,
+  WireStatus,
   WireStream,
 } from '../transport/port.js';
 import type { CheckStream } from './check-stream.js';
@@ -41,6 +43,7 @@ export interface ConnectionHost {
   onDialFailed(connection: PoolConnection, reason: string): void;
   onDraining(connection: PoolConnection, reason: string): void;
   onClosed(connection: PoolConnection, reason: string): void;
+  readonly redactor: Redactor;
   /** A socket of ours opens, or is gone. */
   onSocket(delta: 1 | -1): void;
 }
@@ -284,7 +287,7 @@ export class PoolConnection implements CallCarrier, Routable {
     try {
       const result = await transport.unary(path, bytes, { ...options, metadata: { ...headers, ...options.metadata } });
       if (isAlive(result)) this.noteReceived();
-      return result;
+      return result.ok ? result : { ok: false, status: this.clean(result.status) };
     } finally {
       this.inFlight--;
       this.#checkDrained();
@@ -308,6 +311,10 @@ export class PoolConnection implements CallCarrier, Routable {
     if (this.endpoint.suspect) this.endpoint.noteAnswer();
   }
 
+  clean(status: WireStatus): WireStatus {
+    return { ...status, message: this.#host.redactor.text(status.message) };
+  }
+
   noteNoStreams(): void {
     this.endpoint.hasStreams = false;
   }
@@ -320,8 +327,8 @@ export class PoolConnection implements CallCarrier, Routable {
   #lose(cause: DownCause): void {
     this.#transport = undefined;
     this.connected = false;
-    this.#downReason = cause.message;
-    this.#host.tell(this, { type: 'TRANSPORT_LOST', reason: cause.message });
+    this.#downReason = this.#host.redactor.text(cause.message);
+    this.#host.tell(this, { type: 'TRANSPORT_LOST', reason: this.#downReason });
     // The transport ends its streams with a status each; a call made of unary exchanges has none of its own.
     for (const call of [...this.#calls]) {
       if (call instanceof UnaryCall) call.onStatus({ code: 14, message: cause.message, outcome: 'unknown' });

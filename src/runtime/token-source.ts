@@ -1,12 +1,15 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { ConfigurationError, ConnectionError } from '../errors.js';
-import type { Credentials } from '../options-types.js';
+import { ConnectionError, GrpcCode } from '../errors.js';
+import type { Redactor } from '../observe/redact.js';
+import { type Credentials, resolveToken } from '../options.js';
 import type { WireMetadata } from '../transport/port.js';
 
 export interface TokenSourceOptions {
   readonly clock: Clock;
   readonly credentials: Credentials | undefined;
   readonly metadata: WireMetadata;
+  /** Told of every token, so that none is shown wherever it may be echoed. */
+  readonly redactor: Redactor;
   /** A token came: who waits for headers may ask again. `rotated` when it replaces one in use. */
   readonly onReady: (rotated: boolean) => void;
   readonly onError: (error: Error) => void;
@@ -15,7 +18,6 @@ export interface TokenSourceOptions {
 /** Before this much of a token's life is left, the next one is fetched; at most half of it. */
 const EARLY_MS = 30_000;
 const RETRY_MS = 1_000;
-const MAX_TOKEN_LENGTH = 8_192;
 
 /** The headers of every call: static metadata and a bearer token, fetched ahead of need and kept in memory alone. */
 export class TokenSource {
@@ -67,18 +69,14 @@ export class TokenSource {
 
   async #exchange(credentials: Exclude<Credentials, string>): Promise<void> {
     try {
-      const given = await credentials();
-      const { token, expiresAt } = typeof given === 'string' ? { token: given, expiresAt: undefined } : given;
-      if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token) || token.length > MAX_TOKEN_LENGTH) {
-        throw new ConfigurationError('credentials', 'must give a token of visible ASCII characters, at most 8192');
-      }
+      const { token, expiresAtMs } = resolveToken(await credentials());
       const rotated = this.#hadToken;
       this.#headers = this.#withToken(token);
       this.#hadToken = true;
       // A first token has not been refused yet; one fetched because of a refusal is not replaced again for the same reason.
       this.#refreshed = this.#refreshed && rotated;
       this.lastError = undefined;
-      if (expiresAt !== undefined) this.#renewAt(Number(expiresAt));
+      if (expiresAtMs !== undefined) this.#renewAt(expiresAtMs);
       this.#fetching = false;
       if (!this.#stopped) this.#options.onReady(rotated);
     } catch (cause) {
@@ -108,6 +106,7 @@ export class TokenSource {
   }
 
   #withToken(token: string): WireMetadata {
+    this.#options.redactor.addSecret(token);
     return { ...this.#options.metadata, authorization: `Bearer ${token}` };
   }
 }
