@@ -117,6 +117,7 @@ export class AuthzClient implements TypedEmitter {
     const { force = false, timeoutMs = this.#options.timeoutMs } = options;
     if (typeof force !== 'boolean') throw new ConfigurationError('disconnect.force', 'must be a boolean');
     requireWholeNumber('disconnect.timeoutMs', timeoutMs, 0, 2 ** 31 - 1);
+    this.#health.stop();
     return this.#runtime.disconnect(force, timeoutMs);
   }
 

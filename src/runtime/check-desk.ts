@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock, TimerHandle } from '../core/clock.js';
 import type { Random } from '../core/random.js';
 import { RingBuffer } from '../core/ring-buffer.js';
 import type { CheckBook } from '../data/check-book.js';
@@ -38,6 +38,8 @@ export class CheckDesk implements CheckPlace {
   readonly #host: DeskHost;
   readonly #budget: RetryBudget;
   readonly #waiting = new RingBuffer<PendingCheck>();
+  /** Waiting out a backoff. */
+  readonly #delayed = new Map<PendingCheck, TimerHandle>();
   /** Times spent waiting for a connection, for the pool's statistics. */
   acquired = 0;
   acquireSumMs = 0;
@@ -130,12 +132,12 @@ export class CheckDesk implements CheckPlace {
     }
     const { clock, random, retryDelayMs } = this.#host;
     check.place = this;
-    clock.setTimeout(
-      () => {
-        if (!check.settled) this.dispatch(check);
-      },
-      Math.min(random() * retryDelayMs * 2 ** (check.moves - 2), check.deadlineAt - clock.now()),
-    );
+    const delayMs = Math.min(random() * retryDelayMs * 2 ** (check.moves - 2), check.deadlineAt - clock.now());
+    const timer = clock.setTimeout(() => {
+      this.#delayed.delete(check);
+      this.dispatch(check);
+    }, delayMs);
+    this.#delayed.set(check, timer);
   }
 
   /** A connection became usable: what waits goes out, in order. */
@@ -176,9 +178,12 @@ export class CheckDesk implements CheckPlace {
     }
   }
 
-  /** Its entry in the queue is skipped when its turn comes. */
-  forget(): void {
-    // Nothing to undo: a settled check in the queue is passed over.
+  /** In the queue, its entry is passed over when its turn comes. */
+  forget(check: PendingCheck): void {
+    const timer = this.#delayed.get(check);
+    if (timer === undefined) return;
+    this.#delayed.delete(check);
+    this.#host.clock.clearTimeout(timer);
   }
 
   #send(connection: PoolConnection, check: PendingCheck): boolean {

@@ -130,6 +130,8 @@ export class CheckStream implements PipeEdges {
   }
 
   reportReconnecting({ attempt, delayMs }: StreamContext): void {
+    // A route that becomes ready ends the backoff.
+    this.waiting = true;
     this.#owner.onReconnecting(attempt, delayMs);
   }
 

@@ -510,7 +510,8 @@ export class ClientRuntime {
   #drain(): void {
     this.tellFailover({ type: 'DRAIN' });
     for (const handle of this.handles) handle.end();
-    this.#checkDrained();
+    // After the transition this effect belongs to.
+    queueMicrotask(() => this.#checkDrained());
   }
 
   /** Draining ends when nothing is owed, or at once when there is nobody to answer. */
@@ -663,6 +664,7 @@ export class ClientRuntime {
     });
     this.tellEndpoint(endpoint, { type: 'CONNECTION_LOST', remaining: endpoint.connectedCount });
     this.route.refresh();
+    this.retireLanes(connection);
     this.#checkDrained();
   }
 
@@ -758,7 +760,8 @@ export class ClientRuntime {
 
   connectionFor(stream: CheckStream): PoolConnection | undefined {
     if (stream.pinnedTo !== undefined) return stream.pinnedTo.connected ? stream.pinnedTo : undefined;
-    return this.route.pick();
+    const { connection } = stream;
+    return connection !== undefined && this.route.isUsable(connection) ? connection : this.route.pick();
   }
 
   takeParked(connection: PoolConnection): Call | undefined {

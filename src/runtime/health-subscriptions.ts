@@ -19,6 +19,7 @@ const MAX_SUBSCRIPTIONS = 1_000;
 export class HealthSubscriptions {
   readonly #source: HealthSource;
   readonly #callbacks = new Set<HealthStreamCallbacks>();
+  readonly #monitors = new Set<() => void>();
 
   constructor(source: HealthSource) {
     this.#source = source;
@@ -54,6 +55,9 @@ export class HealthSubscriptions {
   /** The next probe starts `intervalMs` after the last has ended. */
   monitor(intervalMs: number, probe: () => Promise<HealthCheckResult>): { unsubscribe(): void } {
     const { clock, hub } = this.#source;
+    if (this.#monitors.size >= MAX_SUBSCRIPTIONS) {
+      throw new ConfigurationError('interval', `at most ${MAX_SUBSCRIPTIONS} health monitors at a time`);
+    }
     let timer: TimerHandle;
     const ended = new AbortController();
     const round = async (): Promise<void> => {
@@ -65,12 +69,19 @@ export class HealthSubscriptions {
       timer = clock.setTimeout(() => void round(), intervalMs);
     };
     void round();
-    return {
-      unsubscribe: () => {
-        ended.abort();
-        clock.clearTimeout(timer);
-      },
+    const unsubscribe = (): void => {
+      ended.abort();
+      clock.clearTimeout(timer);
+      this.#monitors.delete(unsubscribe);
     };
+    this.#monitors.add(unsubscribe);
+    return { unsubscribe };
+  }
+
+  /** The client is closing: no more probes, no more subscribers. */
+  stop(): void {
+    for (const unsubscribe of [...this.#monitors]) unsubscribe();
+    this.#callbacks.clear();
   }
 
   #tellStatus(status: HealthStatus, previous: HealthStatus): void {

@@ -79,6 +79,8 @@ export class PoolConnection implements CallCarrier, Routable {
   readonly #calls = new Set<Call>();
   readonly #latency = new LatencyEstimate();
   #transport: TransportConnection | undefined;
+  /** The transport a probe is under way on. */
+  #probed: TransportConnection | undefined;
   #downReason = '';
   #draining = false;
 
@@ -169,7 +171,9 @@ export class PoolConnection implements CallCarrier, Routable {
   /** A sign of life within the keepalive timeout: an HTTP/2 ping where the transport has one, else a health check; any answer will do. */
   probe(): void {
     const transport = this.#transport;
-    if (transport !== undefined) void this.#probe(transport);
+    if (transport === undefined || this.#probed === transport) return;
+    this.#probed = transport;
+    void this.#probe(transport);
   }
 
   async #probe(transport: TransportConnection): Promise<void> {
@@ -186,6 +190,7 @@ export class PoolConnection implements CallCarrier, Routable {
           )
         : await transport.ping(timeoutMs);
     if (this.#transport !== transport) return;
+    this.#probed = undefined;
     // Something else came meanwhile, or it was we who did not listen: the silence proves nothing.
     const heard = alive || this.lastReceivedAt > startedAt || this.#host.stalledSince(startedAt);
     if (heard) this.lastReceivedAt = clock.now();

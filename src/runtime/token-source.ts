@@ -83,7 +83,7 @@ export class TokenSource {
       this.#fetching = false;
       this.lastError = new ConnectionError('credentials: the function that gives the token failed', {
         cause,
-        grpcCode: 16,
+        grpcCode: GrpcCode.UNAUTHENTICATED,
       });
       if (this.#stopped) return;
       this.#options.onError(this.lastError);
