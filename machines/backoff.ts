@@ -41,7 +41,9 @@ export interface Backoff {
 
 /** The wait before attempt `attempt` (1 is the first). The ceiling is `initialDelay × multiplier^(attempt − 1)`, at most `maxDelay`. */
 export function nextBackoff(policy: BackoffPolicy, attempt: number, seed: number): Backoff {
-  const ceilingMs = Math.min(policy.maxDelay, policy.initialDelay * policy.multiplier ** Math.max(0, attempt - 1));
+  // Held finite: an overflow times an initial delay of 0 would be no number.
+  const growth = Math.min(policy.multiplier ** Math.max(0, attempt - 1), Number.MAX_VALUE);
+  const ceilingMs = Math.min(policy.maxDelay, policy.initialDelay * growth);
   if (!policy.jitter) return { delayMs: ceilingMs, seed };
   const { value, seed: nextSeed } = draw(seed);
   return { delayMs: ceilingMs / 2 + (ceilingMs / 2) * value, seed: nextSeed };

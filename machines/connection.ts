@@ -7,8 +7,10 @@ export interface ConnectionContext {
   readonly address: string;
   readonly config: ConnectionConfig;
   readonly seed: number;
-  /** Consecutive failed dials. */
+  /** Consecutive dials that failed, or whose connection did not stand for long. */
   readonly attempt: number;
+  /** A dial has worked at least once. */
+  readonly worked: boolean;
   readonly delayMs: number;
   readonly maxAgeMs: number;
   readonly demoted: boolean;
@@ -19,12 +21,16 @@ export interface ConnectionContext {
 /** Effects; the runtime provides them. On their own they do nothing, so that the chart can be run and tested alone. */
 const noEffect = (): void => undefined;
 
-/** A connection whose dial had worked is redialled at once; after that, backoff. */
+/** A connection that had worked is redialled at once; after that, and after a first dial that failed, backoff. */
 function planRedial(context: ConnectionContext): Partial<ConnectionContext> {
   const attempt = context.attempt + 1;
+  if (!context.worked) return { attempt, ...nextBackoff(context.config.reconnect, attempt, context.seed) };
   if (attempt === 1) return { attempt, delayMs: 0 };
   return { attempt, ...nextBackoff(context.config.reconnect, attempt - 1, context.seed) };
 }
+
+/** A peer that accepts and hangs up would else be redialled in a tight loop, so only a connection that stood clears the count. */
+const SETTLES = { settled: { actions: 'noteSettled' } } as const;
 
 /** How every connected state ends: told to drain, too old, lost, or silent past the keepalive timeout. */
 const ENDS = {
@@ -77,8 +83,9 @@ export const connectionMachine = setup({
     planRedial: assign(({ context }) => planRedial(context)),
     planAge: assign(({ context }) => {
       const { value, seed } = draw(context.seed);
-      return { attempt: 0, seed, maxAgeMs: context.config.maxAgeMs * (0.9 + 0.2 * value) };
+      return { worked: true, seed, maxAgeMs: context.config.maxAgeMs * (0.9 + 0.2 * value) };
     }),
+    noteSettled: assign({ attempt: 0 }),
     startAging: raise({ type: 'AGED' }, { id: 'age', delay: 'maxAge' }),
     stopAging: cancel('age'),
     cordon: assign({
@@ -109,6 +116,7 @@ export const connectionMachine = setup({
     drainTimeout: ({ context }) => context.config.drainTimeoutMs,
     backoff: ({ context }) => context.delayMs,
     maxAge: ({ context }) => context.maxAgeMs,
+    settled: ({ context }) => context.config.reconnect.initialDelay,
   },
 }).createMachine({
   id: 'connection',
@@ -118,6 +126,7 @@ export const connectionMachine = setup({
     config: input.config,
     seed: input.seed,
     attempt: 0,
+    worked: false,
     delayMs: 0,
     maxAgeMs: input.config.maxAgeMs,
     demoted: input.standby,
@@ -177,6 +186,7 @@ export const connectionMachine = setup({
         DEMOTE: { target: 'failedOver', actions: 'demote' },
         ...ENDS,
       },
+      after: SETTLES,
     },
     paused: {
       on: {
@@ -185,6 +195,7 @@ export const connectionMachine = setup({
         SILENT: { actions: 'probe' },
         ...ENDS,
       },
+      after: SETTLES,
     },
     failedOver: {
       on: {
@@ -195,6 +206,7 @@ export const connectionMachine = setup({
         SILENT: { actions: 'probe' },
         ...ENDS,
       },
+      after: SETTLES,
     },
     reconnecting: {
       entry: ['stopAging', 'planRedial'],

@@ -38,6 +38,13 @@ const GOES_DOWN = {
   HEALTH_REPORTED: { guard: 'reportsNotServing', target: 'notServing', actions: 'noteNotServing' },
 } as const;
 
+/** Said once on becoming served, not on every return from suspicion: a suspect is still served and watched. */
+const COMES_UP = { target: '#endpoint.serving', actions: ['reportServed', 'openWatch'] } as const;
+const COMES_UP_CONNECTED = {
+  target: '#endpoint.serving',
+  actions: ['countConnection', 'reportServed', 'openWatch'],
+} as const;
+
 /**
  * The health of one address, from every kind of evidence.
  *
@@ -54,7 +61,9 @@ export const endpointMachine = setup({
     input: {} as EndpointInput,
   },
   actions: {
-    /** One probe, answered by PROBE_ANSWERED, PROBE_MISSED or HEALTH_REPORTED. */
+    /** A periodic look at a served endpoint; answered as a probe is. */
+    check: noEffect,
+    /** One fast probe, answered by PROBE_ANSWERED, PROBE_MISSED or HEALTH_REPORTED. */
     probe: noEffect,
     /** Follow the server's health by Watch where it is served. */
     openWatch: noEffect,
@@ -122,15 +131,15 @@ export const endpointMachine = setup({
       on: {
         ...COUNTS,
         ...GOES_DOWN,
-        CONNECTION_OPENED: { target: 'serving', actions: 'countConnection' },
+        CONNECTION_OPENED: COMES_UP_CONNECTED,
       },
     },
     serving: {
-      entry: ['clearCounts', 'clearRechecks', 'reportServed', 'openWatch'],
+      entry: ['clearCounts', 'clearRechecks'],
       initial: 'watched',
       states: {
         watched: { after: { healthInterval: [{ guard: 'isUnprobed' }, { target: 'checked' }] } },
-        checked: { entry: 'probe', after: { healthInterval: { target: 'checked', reenter: true } } },
+        checked: { entry: 'check', after: { healthInterval: { target: 'checked', reenter: true } } },
       },
       on: {
         ...COUNTS,
@@ -167,19 +176,25 @@ export const endpointMachine = setup({
       },
     },
     notServing: {
-      entry: ['clearCounts', 'planRecheck', 'releaseWatch', 'reportLost'],
+      entry: ['clearCounts', 'releaseWatch', 'reportLost'],
+      initial: 'waiting',
+      states: {
+        waiting: {
+          entry: 'planRecheck',
+          after: {
+            recheck: [
+              { guard: 'isConnected', target: '#endpoint.probing' },
+              { target: 'waiting', reenter: true },
+            ],
+          },
+        },
+      },
       on: {
         ...COUNTS,
         DIAL_FAILED: { actions: 'noteRemaining' },
         CONNECTION_OPENED: [
-          { guard: 'isUnprobed', target: 'serving', actions: 'countConnection' },
+          { guard: 'isUnprobed', ...COMES_UP_CONNECTED },
           { target: 'probing', actions: 'countConnection' },
-        ],
-      },
-      after: {
-        recheck: [
-          { guard: 'isConnected', target: 'probing' },
-          { target: 'notServing', reenter: true },
         ],
       },
     },
@@ -196,8 +211,8 @@ export const endpointMachine = setup({
           { guard: 'isDisconnected', target: 'notServing', actions: ['noteRemaining', 'noteDialFailed'] },
           { actions: 'noteRemaining' },
         ],
-        PROBE_ANSWERED: [{ guard: 'isRecovered', target: 'serving' }, { actions: 'countSuccess' }],
-        PROBE_MISSED: { target: 'notServing', actions: 'noteProbesMissed' },
+        PROBE_ANSWERED: [{ guard: 'isRecovered', ...COMES_UP }, { actions: 'countSuccess' }],
+        PROBE_MISSED: [{ guard: 'provesNothing' }, { target: 'notServing', actions: 'noteProbesMissed' }],
       },
     },
   },

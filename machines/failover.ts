@@ -107,10 +107,8 @@ export const failoverMachine = setup({
       return levels[0] === 'lost' && levels.includes('served');
     },
     leavesAllLost: ({ context, event }) => levelsAfter(context, event).every((status) => status === 'lost'),
-    leavesNoneBetter: ({ context, event }) => {
-      const best = bestServed(levelsAfter(context, event));
-      return best === -1 || best >= context.active;
-    },
+    /** Another level is the best now, and its unbroken health begins only here. */
+    changesBest: ({ context, event }) => bestServed(levelsAfter(context, event)) !== bestServed(context.levels),
     isAnyServed: ({ context }) => context.levels.includes('served'),
     isBetterServed: ({ context }) => {
       const best = bestServed(context.levels);
@@ -219,11 +217,11 @@ export const failoverMachine = setup({
         },
       },
       on: {
-        LEVEL_SERVED: { actions: 'noteLevel' },
+        LEVEL_SERVED: [{ guard: 'changesBest', target: '.steady', actions: 'noteLevel' }, { actions: 'noteLevel' }],
         LEVEL_LOST: [
           { guard: 'losesActiveAlone', target: 'failingOver', actions: 'noteLevel' },
           { guard: 'isActive', target: 'reconnecting', actions: 'noteLevel' },
-          { guard: 'leavesNoneBetter', target: '.steady', actions: 'noteLevel' },
+          { guard: 'changesBest', target: '.steady', actions: 'noteLevel' },
           { actions: 'noteLevel' },
         ],
         ...ENDS,

@@ -38,6 +38,14 @@ const NOTES_PAUSES = {
 
 const CLOSES = { CLOSE: { target: '#stream.closed', actions: 'noteReason' } } as const;
 
+/** No call came of it in time: that counts as a failed attempt. */
+const OPENING_TIMES_OUT = {
+  connectTimeout: [
+    { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
+    { target: '#stream.reconnecting', actions: 'planReopen' },
+  ],
+} as const;
+
 /** How a state that writes loses its call. */
 const LOSES_CALL = {
   CALL_LOST: [
@@ -59,7 +67,8 @@ const LOSES_CALL = {
  * - `paused`: the application, a sustained high-water mark or the transport asked; the outbox goes on emptying.
  * - `reconnecting`: the call was lost; waits out its backoff, or less if a route becomes ready.
  * - `failedOver`: the route is moving; waits for the new route's connection.
- * - `draining`: `end()` was called; what was accepted is still owed an answer, across reconnects too.
+ * - `draining`: `end()` was called; what was accepted is still owed an answer, across reconnects too: `draining.flushing` writes,
+ *   `draining.reconnecting` waits out its backoff or for its call.
  * - `closed`: terminal, with its reason.
  */
 export const streamMachine = setup({
@@ -69,7 +78,12 @@ export const streamMachine = setup({
     input: {} as StreamInput,
   },
   actions: {
-    /** Open a call of the context's generation; answered by CALL_OPENED, or by nothing while no connection is usable. */
+    /** No call is open; the next send opens one. */
+    noteIdle: noEffect,
+    /**
+     * Open a call of the context's generation, in place of one still being opened; answered by CALL_OPENED, or by nothing while no connection
+     * is usable. Asked again for the same generation when the route becomes ready.
+     */
     openCall: noEffect,
     /** The current call takes no more; its answers still count. */
     retireCall: noEffect,
@@ -87,10 +101,9 @@ export const streamMachine = setup({
     reportReconnected: noEffect,
     /** Reject what is left, tell the owner, forget. */
     reportClosed: noEffect,
-    nextGeneration: assign({ generation: ({ context }) => context.generation + 1 }),
+    nextGeneration: assign({ generation: ({ context }) => context.generation + 1, answered: false }),
     noteOpened: assign({
       connectionId: ({ context, event }) => (event.type === 'CALL_OPENED' ? event.connectionId : context.connectionId),
-      answered: false,
     }),
     noteAnswered: assign({ answered: true, attempt: 0 }),
     /** A call that stood this long works, though nothing was asked on it. */
@@ -149,6 +162,7 @@ export const streamMachine = setup({
   initial: 'idle',
   states: {
     idle: {
+      entry: 'noteIdle',
       on: {
         CONNECT: 'connecting',
         END: 'draining',
@@ -170,16 +184,11 @@ export const streamMachine = setup({
           { target: 'reconnecting', actions: ['noteReason', 'planReopen'] },
         ],
         ROUTE_MOVING: { target: 'failedOver', actions: 'noteEpoch' },
-        END: 'draining.reconnecting',
+        END: 'draining.reconnecting.opening',
         ...NOTES_PAUSES,
         ...CLOSES,
       },
-      after: {
-        connectTimeout: [
-          { guard: 'isExhausted', target: 'closed', actions: 'noteExhausted' },
-          { target: 'reconnecting', actions: 'planReopen' },
-        ],
-      },
+      after: OPENING_TIMES_OUT,
     },
     open: {
       entry: 'allowWrites',
@@ -190,9 +199,16 @@ export const streamMachine = setup({
         rotating: {
           entry: ['retireCall', 'nextGeneration', 'openCall'],
           on: {
-            CALL_OPENED: { guard: 'isCurrent', target: 'steady', actions: ['noteOpened', 'allowWrites'] },
+            CALL_OPENED: [
+              { guard: 'opensCurrentPaused', target: '#stream.paused', actions: 'noteOpened' },
+              { guard: 'isCurrent', target: 'steady', actions: ['noteOpened', 'allowWrites'] },
+            ],
             ROUTE_READY: { actions: 'openCall' },
+            // The next call is still to come, and neither a paused stream nor a flushing one would wait for it.
+            PAUSE: { actions: ['notePause', 'applyPauses'] },
+            END: '#stream.draining.reconnecting.opening',
           },
+          after: OPENING_TIMES_OUT,
         },
       },
       on: {
@@ -239,16 +255,11 @@ export const streamMachine = setup({
       on: {
         ROUTE_READY: 'connecting',
         ROUTE_MOVING: { actions: 'noteEpoch' },
-        END: 'draining.reconnecting',
+        END: 'draining.reconnecting.opening',
         ...NOTES_PAUSES,
         ...CLOSES,
       },
-      after: {
-        connectTimeout: [
-          { guard: 'isExhausted', target: 'closed', actions: 'noteExhausted' },
-          { target: 'reconnecting', actions: 'planReopen' },
-        ],
-      },
+      after: OPENING_TIMES_OUT,
     },
     draining: {
       entry: 'drain',
@@ -264,24 +275,36 @@ export const streamMachine = setup({
               { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
               { target: 'reconnecting', actions: ['noteReason', 'planReopen'] },
             ],
-            CALL_RETIRING: [{ guard: 'isStale' }, { target: 'reconnecting', actions: ['retireCall', 'planReopen'] }],
-            ROTATION_DUE: [{ guard: 'isStale' }, { target: 'reconnecting', actions: ['retireCall', 'planReopen'] }],
-            ROUTE_MOVING: { target: 'reconnecting', actions: ['noteEpoch', 'retireCall', 'planReopen'] },
+            CALL_ENDED: [{ guard: 'isStale' }, { target: 'reconnecting.opening' }],
+            CALL_RETIRING: [{ guard: 'isStale' }, { target: 'reconnecting.opening', actions: 'retireCall' }],
+            ROTATION_DUE: [{ guard: 'isStale' }, { target: 'reconnecting.opening', actions: 'retireCall' }],
+            ROUTE_MOVING: { target: 'reconnecting.opening', actions: ['noteEpoch', 'retireCall'] },
           },
         },
         reconnecting: {
-          entry: ['nextGeneration', 'openCall'],
-          on: {
-            ROUTE_READY: { actions: 'openCall' },
-            CALL_OPENED: { guard: 'isCurrent', target: 'flushing', actions: 'noteOpened' },
-            ROUTE_MOVING: { actions: 'noteEpoch' },
+          initial: 'waiting',
+          states: {
+            waiting: { on: { ROUTE_READY: 'opening' }, after: { backoff: 'opening' } },
+            opening: {
+              entry: ['nextGeneration', 'openCall'],
+              on: {
+                ROUTE_READY: { actions: 'openCall' },
+                CALL_OPENED: { guard: 'isCurrent', target: '#stream.draining.flushing', actions: 'noteOpened' },
+                CALL_LOST: [
+                  { guard: 'isStale' },
+                  { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
+                  { target: 'waiting', actions: ['noteReason', 'planReopen'] },
+                ],
+              },
+              after: {
+                connectTimeout: [
+                  { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
+                  { target: 'waiting', actions: 'planReopen' },
+                ],
+              },
+            },
           },
-          after: {
-            backoff: [
-              { guard: 'isExhausted', target: '#stream.closed', actions: 'noteExhausted' },
-              { target: 'reconnecting', reenter: true, actions: 'planReopen' },
-            ],
-          },
+          on: { ROUTE_MOVING: { actions: 'noteEpoch' } },
         },
       },
       on: {

@@ -1,0 +1,493 @@
+/** What the tests of the charts share: tables of transitions, the walk that holds them complete, and random runs. */
+
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  getMicrosteps,
+  initialTransition,
+  transition,
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type AnyTransitionDefinition,
+  type EventObject,
+  type StateValue,
+} from 'xstate';
+import type { BackoffPolicy } from '../../machines/backoff.js';
+
+type Node = AnyStateMachine['root'];
+
+interface Action {
+  readonly type: string;
+  readonly params?: unknown;
+}
+
+/** The named delay of the state, or of one around it, has run out. */
+export interface After {
+  readonly after: string;
+}
+
+export interface Row<Context, Event extends EventObject> {
+  /** The innermost state, or several that answer alike. */
+  readonly in: string | readonly string[];
+  readonly given?: Partial<Context>;
+  /** Instead of `given`: how the state is reached from the start, where more than context counts (children). */
+  readonly past?: readonly Event[];
+  readonly when: Event | After;
+  /** Absent: it stays. */
+  readonly to?: string;
+  /** Effects in their order; `+name 100` starts a delay of 100 ms, `-name` stops it. Absent: none. */
+  readonly runs?: readonly string[];
+  /** Every change of context. Absent: none. */
+  readonly sets?: Partial<Context>;
+}
+
+/** At least one example of every declared event; the type makes sure that none is forgotten. */
+export type Samples<Event extends EventObject> = {
+  readonly [T in Event['type']]: readonly [Extract<Event, { type: T }>, ...Extract<Event, { type: T }>[]];
+};
+
+export interface Subject<Event extends EventObject> {
+  readonly machine: AnyStateMachine;
+  readonly input: object;
+  readonly samples: Samples<Event>;
+}
+
+export interface Outcome {
+  readonly snapshot: AnyMachineSnapshot;
+  readonly runs: readonly string[];
+}
+
+// --- reading snapshots, actions and definitions ------------------------------------------------------------------------------
+
+/** `{ open: 'steady' }` as `open.steady`. */
+export function pathOf(snapshot: AnyMachineSnapshot): string {
+  const keys: string[] = [];
+  let value: unknown = snapshot.value;
+  while (typeof value === 'object' && value !== null) {
+    const [entry] = Object.entries(value);
+    if (entry === undefined) break;
+    keys.push(entry[0]);
+    value = entry[1];
+  }
+  return [...keys, String(value)].join('.');
+}
+
+/** `open.steady` → `open`. */
+export const topOf = (path: string): string => path.split('.')[0] ?? path;
+
+function valueOf(path: string): StateValue {
+  const [first = '', ...rest] = path.split('.');
+  return rest.length === 0 ? first : { [first]: valueOf(rest.join('.')) };
+}
+
+const AFTER = /^xstate\.after\.([^.]+)\./;
+
+/** What people call an event: `after backoff` for a delay, its type otherwise. */
+function nameOf(eventType: string): string {
+  const delay = AFTER.exec(eventType)?.[1];
+  return delay === undefined ? eventType : `after ${delay}`;
+}
+
+const timerOf = (id: string): string => AFTER.exec(id)?.[1] ?? id;
+
+function readableAction({ type, params }: Action): string {
+  const given = (params ?? {}) as {
+    id?: string;
+    sendId?: string;
+    delay?: number;
+    event?: EventObject;
+    actorRef?: { id: string };
+  };
+  if (type === 'xstate.raise') return `+${timerOf(given.id ?? given.event?.type ?? '')} ${String(given.delay)}`;
+  if (type === 'xstate.cancel') return `-${timerOf(given.sendId ?? '')}`;
+  if (type === 'xstate.spawnChild') return `spawn ${given.actorRef?.id ?? 'nobody'}`;
+  if (type === 'xstate.stopChild') return `stop ${given.id ?? 'nobody'}`;
+  return type;
+}
+
+export function start({ machine, input }: Pick<Subject<EventObject>, 'machine' | 'input'>): Outcome {
+  const [snapshot, actions] = initialTransition(machine, input) as [AnyMachineSnapshot, Action[]];
+  return { snapshot, runs: actions.map(readableAction) };
+}
+
+export function step(machine: AnyStateMachine, snapshot: AnyMachineSnapshot, event: EventObject): Outcome {
+  const [next, actions] = transition(machine, snapshot, event) as [AnyMachineSnapshot, Action[]];
+  return { snapshot: next, runs: actions.map(readableAction) };
+}
+
+const childrenOf = (node: Node): Node[] => Object.values(node.states as Record<string, Node>);
+
+function allNodes(node: Node): Node[] {
+  return [node, ...childrenOf(node).flatMap(allNodes)];
+}
+
+const pathOfNode = (node: Node): string => node.path.join('.');
+
+export function leavesOf(machine: AnyStateMachine): string[] {
+  return allNodes(machine.root)
+    .filter((node) => node.type === 'atomic')
+    .map(pathOfNode);
+}
+
+/** The state and those around it, innermost first: the order in which they are asked. */
+function chainOf(machine: AnyStateMachine, path: string): Node[] {
+  const chain: Node[] = [];
+  const leaf = allNodes(machine.root).find((node) => pathOfNode(node) === path);
+  if (leaf === undefined) throw new Error(`there is no state ${path} in ${machine.id}`);
+  for (let node: Node | undefined = leaf; node !== undefined; node = node.parent) chain.push(node);
+  return chain;
+}
+
+/** `CLOSE: {}` switches an outer handler off. */
+const isForbidden = (branch: AnyTransitionDefinition): boolean =>
+  branch.guard === undefined && branch.target === undefined && branch.actions.length === 0;
+
+/** Every branch that an event may take in a state, in the order in which they are tried; nothing past one without a guard. */
+function branchesOf(machine: AnyStateMachine, leaf: string, eventType: string): AnyTransitionDefinition[] {
+  const branches: AnyTransitionDefinition[] = [];
+  for (const node of chainOf(machine, leaf)) {
+    for (const branch of node.transitions.get(eventType) ?? []) {
+      if (isForbidden(branch)) return branches;
+      branches.push(branch);
+      if (branch.guard === undefined) return branches;
+    }
+  }
+  return branches;
+}
+
+function eventTypesOf(machine: AnyStateMachine, leaf: string): string[] {
+  return [...new Set(chainOf(machine, leaf).flatMap((node) => [...node.transitions.keys()]))];
+}
+
+/** The declared events that a state has no branch for. */
+export function ignoredIn<Event extends EventObject>({ machine, samples }: Subject<Event>, leaf: string): string[] {
+  return Object.keys(samples).filter((type) => branchesOf(machine, leaf, type).length === 0);
+}
+
+function readableBranch(leaf: string, eventType: string, branch: AnyTransitionDefinition | undefined): string {
+  if (branch === undefined) return `${leaf}: ${nameOf(eventType)}, where no guard holds`;
+  const guard = typeof branch.guard === 'string' ? ` [${branch.guard}]` : '';
+  const target = branch.target?.[0] === undefined ? 'stays' : pathOfNode(branch.target[0]);
+  return `${leaf}: ${nameOf(eventType)}${guard} → ${target}`;
+}
+
+// --- the table ---------------------------------------------------------------------------------------------------------------
+
+const asList = (states: string | readonly string[]): readonly string[] =>
+  typeof states === 'string' ? [states] : states;
+
+function eventOf(machine: AnyStateMachine, leaf: string, when: EventObject | After): EventObject {
+  if (!('after' in when)) return when;
+  const type = eventTypesOf(machine, leaf).find((candidate) => nameOf(candidate) === `after ${when.after}`);
+  if (type === undefined) throw new Error(`${leaf} has no delay ${when.after}`);
+  return { type };
+}
+
+function stateOf<Event extends EventObject>(
+  subject: Subject<Event>,
+  leaf: string,
+  row: Row<object, Event>,
+): AnyMachineSnapshot {
+  const { machine } = subject;
+  let { snapshot } = start(subject);
+  if (row.past === undefined) {
+    const context = { ...(snapshot.context as object), ...row.given };
+    return machine.resolveState({ value: valueOf(leaf), context });
+  }
+  for (const event of row.past) ({ snapshot } = step(machine, snapshot, event));
+  return snapshot;
+}
+
+/** An object is told by its id where it has one. */
+function readable(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'object' && value !== null && 'id' in value) return readable(value.id);
+  return JSON.stringify(value).replaceAll('"', '').replaceAll(',', ' ');
+}
+
+function details(fields: object): string {
+  return Object.entries(fields)
+    .filter(([key]) => key !== 'type')
+    .map(([key, value]) => `${key} ${readable(value)}`)
+    .join(', ');
+}
+
+function titleOf(leaf: string, row: Row<object, EventObject>): string {
+  const given = row.given === undefined ? '' : ` (${details(row.given)})`;
+  const said = 'after' in row.when ? `after ${row.when.after}` : row.when.type;
+  const extra = 'after' in row.when ? '' : details(row.when);
+  const runs = row.runs === undefined ? '' : `, ${row.runs.join(', ')}`;
+  const sets = row.sets === undefined ? '' : `, sets ${details(row.sets)}`;
+  return `${leaf}${given} + ${said}${extra === '' ? '' : ` (${extra})`} → ${row.to ?? 'stays'}${runs}${sets}`;
+}
+
+function changes(before: object, after: object): Record<string, unknown> {
+  const old = before as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(after).filter(([key, value]) => !isDeepStrictEqual(value, old[key])));
+}
+
+/** One test a row, and one that fails when the definition has a branch that no row takes. */
+export function describeTransitions<Context extends object, Event extends EventObject>(
+  subject: Subject<Event>,
+  rows: readonly Row<Context, Event>[],
+): void {
+  const { machine } = subject;
+  const cases = rows.flatMap((row) => asList(row.in).map((leaf) => ({ leaf, row, title: titleOf(leaf, row) })));
+
+  describe('transitions', () => {
+    for (const { leaf, row, title } of cases) {
+      it(title, () => {
+        const before = stateOf(subject, leaf, row);
+        expect(pathOf(before)).toBe(leaf);
+        const { snapshot, runs } = step(machine, before, eventOf(machine, leaf, row.when));
+        expect({
+          to: pathOf(snapshot),
+          runs,
+          sets: changes(before.context as object, snapshot.context as object),
+        }).toEqual({ to: row.to ?? leaf, runs: row.runs ?? [], sets: row.sets ?? {} });
+      });
+    }
+
+    it('the table covers every branch of every state', () => {
+      const covered = new Set(
+        cases.flatMap(({ leaf, row }) => branchesTaken(machine, leaf, stateOf(subject, leaf, row), row.when)),
+      );
+      expect(allBranches(machine).filter((branch) => !covered.has(branch))).toEqual([]);
+    });
+
+    it('the table says nothing twice', () => {
+      const titles = cases.map(({ title }) => title);
+      expect(titles.filter((title, index) => titles.indexOf(title) !== index)).toEqual([]);
+    });
+  });
+}
+
+function allBranches(machine: AnyStateMachine): string[] {
+  const all: string[] = [];
+  for (const leaf of leavesOf(machine)) {
+    for (const type of eventTypesOf(machine, leaf)) {
+      const branches = branchesOf(machine, leaf, type);
+      all.push(...branches.map((branch) => readableBranch(leaf, type, branch)));
+      if (branches.length > 0 && branches.at(-1)?.guard !== undefined) all.push(readableBranch(leaf, type, undefined));
+    }
+    for (const node of chainOf(machine, leaf)) {
+      for (const branch of node.always ?? []) all.push(readableBranch(leaf, 'always', branch));
+    }
+  }
+  return all;
+}
+
+function branchesTaken(
+  machine: AnyStateMachine,
+  leaf: string,
+  before: AnyMachineSnapshot,
+  when: EventObject | After,
+): string[] {
+  const event = eventOf(machine, leaf, when);
+  const selected = machine.getTransitionData(before, event);
+  const taken = [readableBranch(leaf, event.type, selected[0])];
+  // Eventless branches are taken in the microsteps after the first.
+  const snapshots = getMicrosteps(machine, before, event).map(([snapshot]) => snapshot as AnyMachineSnapshot);
+  for (const [index, snapshot] of snapshots.slice(0, -1).entries()) {
+    const resting = pathOf(snapshot);
+    const next = snapshots[index + 1];
+    const branch = chainOf(machine, resting)
+      .flatMap((node) => node.always ?? [])
+      .find((candidate) => next?._nodes.some((node) => node === candidate.target?.[0]));
+    if (branch !== undefined) taken.push(readableBranch(resting, 'always', branch));
+  }
+  return taken;
+}
+
+/** Every declared event that a state has no branch for is sent to it, and must come to nothing. */
+export function describeIgnored<Event extends EventObject>(
+  subject: Subject<Event>,
+  /** States in which nothing at all may happen. */
+  dead: readonly string[],
+): void {
+  const { machine, samples } = subject;
+  const examples = samples as Readonly<Record<string, readonly EventObject[]>>;
+  const pairs = leavesOf(machine).flatMap((leaf) => ignoredIn(subject, leaf).map((type) => ({ leaf, type })));
+
+  describe('ignored events', () => {
+    for (const { leaf, type } of pairs) {
+      it(`${leaf} + ${type} → nothing`, () => {
+        const before = stateOf(subject, leaf, { in: leaf, when: { type } as Event });
+        for (const event of examples[type] ?? []) {
+          const { snapshot, runs } = step(machine, before, event);
+          expect(pathOf(snapshot)).toBe(leaf);
+          expect(snapshot.context).toBe(before.context);
+          expect(runs).toEqual([]);
+        }
+      });
+    }
+
+    for (const leaf of dead) {
+      it(`${leaf} ignores every event, and waits for none`, () => {
+        expect(ignoredIn(subject, leaf)).toEqual(Object.keys(samples));
+        expect(chainOf(machine, leaf).flatMap((node) => node.after)).toEqual([]);
+      });
+    }
+
+    it('every declared event is of use in some state', () => {
+      const leaves = leavesOf(machine);
+      const useless = Object.keys(samples).filter((type) =>
+        leaves.every((leaf) => branchesOf(machine, leaf, type).length === 0),
+      );
+      expect(useless).toEqual([]);
+    });
+  });
+}
+
+// --- random runs -------------------------------------------------------------------------------------------------------------
+
+export interface Move<Event extends EventObject> {
+  /** What happened. */
+  readonly event: Event | After;
+  readonly from: string;
+  readonly to: string;
+  readonly runs: readonly string[];
+}
+
+/** A stimulus before it meets the state: plain data, so that a counterexample can be read. */
+export type Stimulus<Choice> = { readonly send: Choice } | { readonly elapse: number };
+
+/** Mostly events, and one in four times a delay that is running runs out, whichever: delays are options, so they may come in any order. */
+export function stimuli<Choice>(choice: fc.Arbitrary<Choice>): fc.Arbitrary<Stimulus<Choice>[]> {
+  return fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: choice.map((send) => ({ send })) },
+      { weight: 1, arbitrary: fc.nat({ max: 7 }).map((elapse) => ({ elapse })) },
+    ),
+    { maxLength: 80, size: 'max' },
+  );
+}
+
+/** Drives a chart by the pure functions, keeping the delays that are running. */
+export class Walk<Context, Event extends EventObject> {
+  readonly #machine: AnyStateMachine;
+  readonly #delays = new Map<string, EventObject>();
+  #snapshot: AnyMachineSnapshot;
+
+  constructor(subject: Subject<Event>) {
+    this.#machine = subject.machine;
+    this.#snapshot = this.#track(initialTransition(subject.machine, subject.input) as [AnyMachineSnapshot, Action[]]);
+  }
+
+  get context(): Context {
+    return this.#snapshot.context as Context;
+  }
+
+  get path(): string {
+    return pathOf(this.#snapshot);
+  }
+
+  get top(): string {
+    return topOf(this.path);
+  }
+
+  get children(): readonly string[] {
+    return Object.keys(this.#snapshot.children as object);
+  }
+
+  /** The delays that are running, by name. */
+  get running(): readonly string[] {
+    return [...this.#delays.keys()].map(timerOf);
+  }
+
+  send(event: Event): Move<Event> {
+    return this.#apply(event, event);
+  }
+
+  /** One of the running delays runs out; nothing if none is running. */
+  elapse(pick: number): Move<Event> | undefined {
+    const running = [...this.#delays.entries()];
+    const chosen = running[pick % Math.max(1, running.length)];
+    if (chosen === undefined) return undefined;
+    const [id, event] = chosen;
+    this.#delays.delete(id);
+    return this.#apply(event, { after: timerOf(id) });
+  }
+
+  #apply(event: EventObject, said: Event | After): Move<Event> {
+    const from = this.path;
+    const result = transition(this.#machine, this.#snapshot, event) as [AnyMachineSnapshot, Action[]];
+    this.#snapshot = this.#track(result);
+    return { event: said, from, to: this.path, runs: result[1].map(readableAction) };
+  }
+
+  #track([snapshot, actions]: [AnyMachineSnapshot, Action[]]): AnyMachineSnapshot {
+    for (const { type, params } of actions) {
+      const given = (params ?? {}) as { id?: string; sendId?: string; event?: EventObject };
+      if (type === 'xstate.raise' && given.event !== undefined) {
+        this.#delays.set(given.id ?? given.event.type, given.event);
+      }
+      if (type === 'xstate.cancel') this.#delays.delete(given.sendId ?? '');
+    }
+    return snapshot;
+  }
+}
+
+/** Plays every run of stimuli, calling `check` after each step; `begin` makes the observer of one run. */
+export function assertOnRuns<Context, Event extends EventObject, Choice>(
+  subject: Subject<Event>,
+  choice: fc.Arbitrary<Choice>,
+  toEvent: (choice: Choice, context: Context) => Event,
+  begin: (walk: Walk<Context, Event>) => (move: Move<Event>) => void,
+): void {
+  fc.assert(
+    fc.property(stimuli(choice), (run) => {
+      const walk = new Walk<Context, Event>(subject);
+      const check = begin(walk);
+      for (const stimulus of run) {
+        const move =
+          'send' in stimulus ? walk.send(toEvent(stimulus.send, walk.context)) : walk.elapse(stimulus.elapse);
+        if (move !== undefined) check(move);
+      }
+    }),
+    { numRuns: 200 },
+  );
+}
+
+/** `a > b c` reads: from `a` to `b` or `c`. Staying is always allowed. */
+export function edges(...lines: readonly string[]): ReadonlySet<string> {
+  return new Set(
+    lines.flatMap((line) => {
+      const [from = '', targets = ''] = line.split('>').map((side) => side.trim());
+      return targets.split(/\s+/).map((to) => `${from} > ${to}`);
+    }),
+  );
+}
+
+export function expectEdge(allowed: ReadonlySet<string>, { from, to }: Move<EventObject>): void {
+  if (topOf(from) !== topOf(to)) expect(allowed).toContain(`${topOf(from)} > ${topOf(to)}`);
+}
+
+/** Fails when an effect runs again before `until`, or one of them, has run: `dial` before a loss, say. */
+export class Once {
+  readonly #effect: string;
+  readonly #until: readonly string[];
+  #spent = false;
+
+  constructor(effect: string, ...until: readonly string[]) {
+    this.#effect = effect;
+    this.#until = until;
+  }
+
+  see(facts: readonly string[]): void {
+    for (const fact of facts) {
+      if (this.#until.includes(fact)) this.#spent = false;
+      if (fact !== this.#effect) continue;
+      expect(this.#spent, `${this.#effect} ran twice`).toBe(false);
+      this.#spent = true;
+    }
+  }
+}
+
+/** The n-th wait (1 is the first) lies under its ceiling, and with jitter in the upper half of it. */
+export function expectWithinBackoff(policy: BackoffPolicy, attempt: number, delayMs: number): void {
+  const ceilingMs = Math.min(policy.maxDelay, policy.initialDelay * policy.multiplier ** (attempt - 1));
+  expect(delayMs).toBeLessThanOrEqual(ceilingMs);
+  expect(delayMs).toBeGreaterThanOrEqual(policy.jitter ? ceilingMs / 2 : ceilingMs);
+}
