@@ -142,8 +142,23 @@ export class CheckBook {
     leave(check);
   }
 
-  remainingMs(check: PendingCheck): number {
-    return Math.max(0, check.deadlineAt - this.#options.clock.now());
+  /** Admits what a settled check asked once more, to its old deadline, for the same sink. */
+  renew(check: PendingCheck): PendingCheck {
+    const { requestId, wireId, actions, bytes, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
+    const renewed = new PendingCheck({
+      requestId,
+      wireId,
+      actions,
+      bytes,
+      sink,
+      acceptedAt,
+      timeoutMs,
+      deadlineAt,
+      counted,
+    });
+    renewed.written = check.written;
+    this.#admit(renewed);
+    return renewed;
   }
 
   extend(check: PendingCheck, deadlineAt: number): void {

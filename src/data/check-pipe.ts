@@ -138,6 +138,13 @@ export class CheckPipe implements CallOwner, CheckPlace {
     return taken;
   }
 
+  /** Fails everything that is still in here, queued and unanswered alike. */
+  failAll(toError: (check: PendingCheck) => AuthzClientError): void {
+    const { book } = this.#options;
+    for (const check of this.takeUnwritten()) book.fail(check, toError(check));
+    for (let check = this.oldest(); check !== undefined; check = this.oldest()) book.fail(check, toError(check));
+  }
+
   /** Stops every call now; their unanswered checks come back through `onDead`. */
   cancelCalls(): void {
     this.#current?.cancel();

@@ -99,9 +99,9 @@ export class CheckDesk implements CheckPlace {
       known.exchange.join(waiter);
       return waiter;
     }
-    const exchange = new Exchange(this, request, question);
+    const exchange = new Exchange(this, request.requestId, question);
     try {
-      const wire = exchange.begin(timeoutMs);
+      const wire = exchange.begin(request, timeoutMs);
       exchange.join(waiter);
       if (route(wire)) return waiter;
     } catch (error) {

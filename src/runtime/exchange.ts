@@ -19,23 +19,25 @@ export interface ExchangeDesk {
 export class Exchange implements CheckSink, CheckPlace {
   readonly outcome = 'unknown' as const;
   readonly #desk: ExchangeDesk;
-  readonly #request: CheckRequest;
+  readonly #requestId: string;
   readonly #question: string;
   readonly #waiters = new Set<PendingCheck>();
   #wire: PendingCheck | undefined;
 
-  constructor(desk: ExchangeDesk, request: CheckRequest, question: string) {
+  constructor(desk: ExchangeDesk, requestId: string, question: string) {
     this.#desk = desk;
-    // A copy: what goes to the wire again later is what was asked now.
-    this.#request = structuredClone(request);
+    this.#requestId = requestId;
     this.#question = question;
   }
 
   /** Accepts the exchange that goes to the wire. */
-  begin(timeoutMs: number): PendingCheck {
-    const wire = this.#desk.book.accept(this.#request, timeoutMs, this, false);
+  begin(request: CheckRequest, timeoutMs: number): PendingCheck {
+    return this.#begin(this.#desk.book.accept(request, timeoutMs, this, false));
+  }
+
+  #begin(wire: PendingCheck): PendingCheck {
     this.#wire = wire;
-    this.#desk.dedup.begin(this.#request.requestId, this.#question, this);
+    this.#desk.dedup.begin(this.#requestId, this.#question, this);
     return wire;
   }
 
@@ -54,7 +56,7 @@ export class Exchange implements CheckSink, CheckPlace {
     if (this.#waiters.size > 0 || this.#wire === undefined) return;
     const wire = this.#wire;
     this.#wire = undefined;
-    this.#desk.dedup.abandoned(this.#request.requestId, this);
+    this.#desk.dedup.abandoned(this.#requestId, this);
     this.#desk.book.retract(wire);
   }
 
@@ -62,18 +64,18 @@ export class Exchange implements CheckSink, CheckPlace {
     this.#wire = undefined;
     const { results, metadata } = response;
     const shared: SharedAnswer = metadata === undefined ? { results } : { results, metadata };
-    this.#desk.dedup.answered(this.#request.requestId, this.#question, this, shared);
+    this.#desk.dedup.answered(this.#requestId, this.#question, this, shared);
     for (const waiter of this.#takeWaiters())
       this.#desk.book.answer(waiter, { requestId: waiter.requestId, ...shared });
   }
 
   failed(wire: PendingCheck, error: AuthzClientError): void {
     this.#wire = undefined;
-    this.#desk.dedup.abandoned(this.#request.requestId, this);
+    this.#desk.dedup.abandoned(this.#requestId, this);
     const isOrphaned = error instanceof StreamClosedError && this.#waiters.size > 0;
     if (isOrphaned) {
       // The handle it rode on was closed under it; the others still wait.
-      this.#desk.dispatch(this.begin(this.#desk.book.remainingMs(wire)));
+      this.#desk.dispatch(this.#begin(this.#desk.book.renew(wire)));
       return;
     }
     for (const waiter of this.#takeWaiters()) {

@@ -282,6 +282,8 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
     const toError = (check: PendingCheck): AuthzClientError => closedError(reason, check);
     this.#host.failOwn(this, toError);
     for (const sink of [...this.#promised]) this.#host.failOwn(sink, toError);
+    // What is left here is shared with others: it goes on, by another way.
+    this.#stream.pipe.failAll((check) => new StreamClosedError(reason, { requestId: check.requestId }));
     this.#rejectWaiters(new StreamClosedError(`the stream was closed: ${reason}`));
     this.#host.onHandleClosed(this);
     this.#deliverSoon();
