@@ -94,7 +94,7 @@ export class AuthzClient implements TypedEmitter {
     this.#options = resolveOptions(addresses, options);
     const { transport } = this.#options;
     this.#runtime = new ClientRuntime(this.#options, transport === 'grpc-js' ? createGrpcJsTransport() : transport);
-    this.#runtime.onHandleGone = (handle) => this.#addGone(handle);
+    this.#runtime.streams.onHandleGone = (handle) => this.#addGone(handle);
     this.#health = new HealthSubscriptions(this.#runtime);
   }
 
@@ -105,7 +105,7 @@ export class AuthzClient implements TypedEmitter {
    * @throws ConnectionError when every address has failed once; TimeoutError at `timeout`; StreamClosedError after `disconnect()`
    */
   connect(): Promise<void> {
-    return this.#runtime.connect();
+    return this.#runtime.lifecycle.connect();
   }
 
   /**
@@ -118,7 +118,7 @@ export class AuthzClient implements TypedEmitter {
     if (typeof force !== 'boolean') throw new ConfigurationError('disconnect.force', 'must be a boolean');
     requireWholeNumber('disconnect.timeoutMs', timeoutMs, 0, 2 ** 31 - 1);
     this.#health.stop();
-    return this.#runtime.disconnect(force, timeoutMs);
+    return this.#runtime.lifecycle.disconnect(force, timeoutMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -135,26 +135,26 @@ export class AuthzClient implements TypedEmitter {
 
   /** The root statechart's state value. */
   getState(): string {
-    return this.#runtime.state;
+    return this.#runtime.actors.state;
   }
 
   /** The root actor, for looking at. */
   get actor(): ActorRefFrom<typeof clientMachine> {
-    return this.#runtime.actor;
+    return this.#runtime.actors.root;
   }
 
   on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    this.#runtime.hub.on(name, listener);
+    this.#runtime.env.hub.on(name, listener);
     return this;
   }
 
   once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    this.#runtime.hub.once(name, listener);
+    this.#runtime.env.hub.once(name, listener);
     return this;
   }
 
   off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    this.#runtime.hub.off(name, listener);
+    this.#runtime.env.hub.off(name, listener);
     return this;
   }
 
@@ -183,7 +183,7 @@ export class AuthzClient implements TypedEmitter {
    */
   async check(request: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
     const checked = this.#toRequest(request, false);
-    this.#runtime.refuseWhenClosing('check', checked.requestId);
+    this.#runtime.lifecycle.refuseWhenClosing('check', checked.requestId);
     const { timeoutMs, signal, metadata } = this.#resolve(options);
     if (metadata !== undefined) return this.#checkUnary(checked, timeoutMs, signal, metadata);
     const sink = new PromiseSink();
@@ -200,12 +200,12 @@ export class AuthzClient implements TypedEmitter {
     if (!Array.isArray(requests)) throw new ConfigurationError('requests', 'must be an array');
     if (requests.length > MAX_BATCH)
       throw new ConfigurationError('requests', `must be at most ${MAX_BATCH} long, got ${requests.length}`);
-    this.#runtime.refuseWhenClosing('checkBatch');
+    this.#runtime.lifecycle.refuseWhenClosing('checkBatch');
     const { timeoutMs, signal, metadata } = this.#resolve(options);
     const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index));
     const valid = items.filter((item) => item.error === undefined);
     if (valid.length === 0) return items.map(toErrorResponse);
-    const bytes = this.#runtime.codec.encodeBatch(
+    const bytes = this.#runtime.env.codec.encodeBatch(
       valid.map(({ request }) => request),
       valid.map(({ wireId }) => wireId),
     );
@@ -227,7 +227,7 @@ export class AuthzClient implements TypedEmitter {
         metadata,
         idempotent: true,
       });
-      return this.#matchBatch(items, this.#runtime.codec.decodeBatch(answer));
+      return this.#matchBatch(items, this.#runtime.env.codec.decodeBatch(answer));
     } catch (error) {
       if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) throw error;
       return this.#checkEach(items, options);
@@ -246,10 +246,10 @@ export class AuthzClient implements TypedEmitter {
   ): BidirectionalStreamHandle {
     validateCallbacks(callbacks);
     const limits = resolveBackpressure(this.#options.backpressure, backpressure ?? {});
-    this.#runtime.refuseWhenClosing('createBidirectionalStream');
+    this.#runtime.lifecycle.refuseWhenClosing('createBidirectionalStream');
     this.#refuseStreamsBeyond(1);
     const handle = new StreamHandle(this.#handleHost(limits), callbacks);
-    this.#runtime.openHandle(handle, limits);
+    this.#runtime.streams.openHandle(handle, limits);
     return handle;
   }
 
@@ -281,7 +281,7 @@ export class AuthzClient implements TypedEmitter {
       try {
         handles.push(this.createBidirectionalStream(callbacks, backpressure));
       } catch (error) {
-        this.#runtime.hub.emit('stream_pool_creation_error', {
+        this.#runtime.env.hub.emit('stream_pool_creation_error', {
           index,
           error: error instanceof Error ? error : new Error(String(error)),
         });
@@ -293,7 +293,7 @@ export class AuthzClient implements TypedEmitter {
 
   /** @throws ConfigurationError */
   configureStreamPool(config: Partial<StreamPoolConfig>): void {
-    this.#runtime.streamPool = resolveStreamPoolConfig(this.#runtime.streamPool, config);
+    this.#runtime.streams.poolConfig = resolveStreamPoolConfig(this.#runtime.streams.poolConfig, config);
   }
 
   /**
@@ -301,9 +301,9 @@ export class AuthzClient implements TypedEmitter {
    * @throws ConfigurationError
    */
   configureAdvancedStreamOptions(options: Partial<AdvancedStreamOptions>): void {
-    const before = this.#runtime.streamOptions;
+    const before = this.#runtime.streams.streamOptions;
     const after = resolveAdvancedStreamOptions(before, options);
-    this.#runtime.streamOptions = after;
+    this.#runtime.streams.streamOptions = after;
     const isSame =
       before.deduplication === after.deduplication && before.deduplicationCacheSize === after.deduplicationCacheSize;
     if (!isSame)
@@ -315,16 +315,16 @@ export class AuthzClient implements TypedEmitter {
   }
 
   getStream(id: string): BidirectionalStreamHandle | null {
-    for (const handle of this.#runtime.handles) if (handle.getId() === id) return handle;
+    for (const handle of this.#runtime.streams.handles) if (handle.getId() === id) return handle;
     return null;
   }
 
   listActiveStreamIds(): string[] {
-    return [...this.#runtime.handles].map((handle) => handle.getId());
+    return [...this.#runtime.streams.handles].map((handle) => handle.getId());
   }
 
   getActiveStreamCount(): number {
-    return this.#runtime.handles.size;
+    return this.#runtime.streams.handles.size;
   }
 
   /** Ends one handle, as its `end()` does. Unknown ids are passed over. */
@@ -333,14 +333,14 @@ export class AuthzClient implements TypedEmitter {
   }
 
   closeAllStreams(): void {
-    for (const handle of [...this.#runtime.handles]) handle.end();
+    for (const handle of [...this.#runtime.streams.handles]) handle.end();
   }
 
   getStreamMonitoringMetrics(): StreamMonitoringMetrics {
     const sum = { ...this.#gone };
-    for (const handle of this.#runtime.handles) addTotals(sum, handle);
+    for (const handle of this.#runtime.streams.handles) addTotals(sum, handle);
     return {
-      activeStreams: this.#runtime.handles.size,
+      activeStreams: this.#runtime.streams.handles.size,
       totalMessagesSent: sum.sent,
       totalMessagesReceived: sum.received,
       avgLatencyMs: sum.received === 0 ? 0 : sum.latencySumMs / sum.received,
@@ -352,8 +352,8 @@ export class AuthzClient implements TypedEmitter {
   getStreamDiagnostics(): StreamDiagnostics {
     return {
       metrics: this.getStreamMonitoringMetrics(),
-      poolConfig: { ...this.#runtime.streamPool },
-      advancedOptions: { ...this.#runtime.streamOptions },
+      poolConfig: { ...this.#runtime.streams.poolConfig },
+      advancedOptions: { ...this.#runtime.streams.streamOptions },
       deduplicationStats: this.getDeduplicationCacheStats(),
       activeStreamIds: this.listActiveStreamIds(),
     };
@@ -362,7 +362,7 @@ export class AuthzClient implements TypedEmitter {
   // --- pool -----------------------------------------------------------------------------------------------------------------------
 
   getPoolStats(): PoolStats {
-    const connections = [...this.#runtime.connections()];
+    const connections = [...this.#runtime.pool];
     const { acquired, acquireSumMs } = this.#runtime.desk;
     const connected = connections.filter((connection) => connection.connected);
     const active = connected.filter((connection) => connection.inFlight > 0).length;
@@ -370,7 +370,7 @@ export class AuthzClient implements TypedEmitter {
       totalConnections: connections.length,
       activeConnections: active,
       idleConnections: connected.length - active,
-      failedConnections: this.#runtime.failedConnections,
+      failedConnections: this.#runtime.pool.failed,
       totalRequests: this.#runtime.book.totals.total,
       avgAcquireTimeMs: acquired === 0 ? 0 : acquireSumMs / acquired,
     };
@@ -378,10 +378,10 @@ export class AuthzClient implements TypedEmitter {
 
   getConnections(): PooledConnection[] {
     const now = this.#runtime.clock.now();
-    return [...this.#runtime.connections()].map((connection) => ({
+    return [...this.#runtime.pool].map((connection) => ({
       id: connection.id,
       address: connection.address.text,
-      state: this.#runtime.stateOf(connection.id),
+      state: this.#runtime.actors.stateOf(connection.id),
       activeRequests: connection.inFlight,
       weight: connection.weight,
       lastUsed: new Date(Date.now() - (now - connection.lastUsedAt)),
@@ -395,10 +395,10 @@ export class AuthzClient implements TypedEmitter {
    * @throws ConfigurationError
    */
   async scalePool(size: number): Promise<void> {
-    this.#runtime.checkScale(size);
-    this.#runtime.refuseWhenClosing('scalePool');
+    this.#runtime.pool.checkSize(size);
+    this.#runtime.lifecycle.refuseWhenClosing('scalePool');
     await this.connect();
-    await this.#runtime.scale(size);
+    await this.#runtime.pool.scale(size);
   }
 
   /**
@@ -409,7 +409,7 @@ export class AuthzClient implements TypedEmitter {
     if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
       throw new ConfigurationError('weight', `must be a finite number ≥ 0, got ${String(weight)}`);
     }
-    for (const connection of this.#runtime.connections()) {
+    for (const connection of this.#runtime.pool) {
       if (connection.id !== id) continue;
       connection.weight = weight;
       this.#runtime.route.refresh();
@@ -422,7 +422,7 @@ export class AuthzClient implements TypedEmitter {
 
   /** Probes the served endpoint now. Never rejects: a failed probe is a result with `error`. */
   async checkHealth(): Promise<HealthCheckResult> {
-    const { hold } = this.#runtime;
+    const { hold } = this.#runtime.env;
     hold.acquire();
     try {
       return await this.#runtime.primaryEndpoint.checkNow(this.#options.healthCheck.timeout);
@@ -459,7 +459,7 @@ export class AuthzClient implements TypedEmitter {
   /** Answers a repeated request id, for the very same question, from the cache. Empties the cache. @throws ConfigurationError */
   enableDeduplication(cacheSize = 100, options: Pick<DeduplicationOptions, 'ttlMs'> = {}): void {
     const resolved = resolveDeduplication(cacheSize, options);
-    this.#runtime.streamOptions = resolveAdvancedStreamOptions(this.#runtime.streamOptions, {
+    this.#runtime.streams.streamOptions = resolveAdvancedStreamOptions(this.#runtime.streams.streamOptions, {
       deduplication: true,
       deduplicationCacheSize: resolved.cacheSize,
     });
@@ -467,8 +467,10 @@ export class AuthzClient implements TypedEmitter {
   }
 
   disableDeduplication(): void {
-    const { deduplicationCacheSize } = this.#runtime.streamOptions;
-    this.#runtime.streamOptions = resolveAdvancedStreamOptions(this.#runtime.streamOptions, { deduplication: false });
+    const { deduplicationCacheSize } = this.#runtime.streams.streamOptions;
+    this.#runtime.streams.streamOptions = resolveAdvancedStreamOptions(this.#runtime.streams.streamOptions, {
+      deduplication: false,
+    });
     this.#runtime.desk.configureDedup(false, deduplicationCacheSize, this.#options.deduplicationTtlMs);
   }
 
@@ -493,20 +495,20 @@ export class AuthzClient implements TypedEmitter {
 
   /** @throws ConfigurationError; ProtocolError PERMISSION_DENIED where management is closed */
   async loadPolicies(source: PolicySource): Promise<LoadPoliciesResult> {
-    const { codec } = this.#runtime;
+    const { codec } = this.#runtime.env;
     const answer = await this.#manage(LOAD_POLICIES, codec.encodeLoadPolicies(source));
     return codec.decodeLoadPolicies(answer);
   }
 
   /** @throws ProtocolError PERMISSION_DENIED where management is closed */
   async reloadPolicies(options: { force?: boolean } = {}): Promise<ReloadPoliciesResult> {
-    const { codec } = this.#runtime;
+    const { codec } = this.#runtime.env;
     const answer = await this.#manage(RELOAD_POLICIES, codec.encodeReloadPolicies(options));
     return codec.decodeReloadPolicies(answer);
   }
 
   async #manage(path: string, bytes: Uint8Array): Promise<Uint8Array> {
-    this.#runtime.refuseWhenClosing('policy management');
+    this.#runtime.lifecycle.refuseWhenClosing('policy management');
     try {
       return await this.#runtime.unary.exchange({ path, bytes, timeoutMs: this.#options.timeoutMs, idempotent: false });
     } finally {
@@ -536,7 +538,8 @@ export class AuthzClient implements TypedEmitter {
     signal: AbortSignal | undefined,
     metadata: Readonly<Record<string, string>>,
   ): Promise<CheckResponse> {
-    const { codec, unary, counters, book } = this.#runtime;
+    const { env, unary, book } = this.#runtime;
+    const { codec, counters } = env;
     const { requestId } = request;
     const bytes = codec.encodeCheckRequest(request, requestId);
     if (bytes.length > this.#options.maxMessageBytes) {
@@ -581,7 +584,7 @@ export class AuthzClient implements TypedEmitter {
     try {
       const request = this.#toRequest(input, false, `requests[${index}]`);
       // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
-      this.#runtime.codec.encodeCheckRequest(request, request.requestId);
+      this.#runtime.env.codec.encodeCheckRequest(request, request.requestId);
       return { request, wireId: `${index}#${request.requestId}`, error: undefined };
     } catch (error) {
       if (!(error instanceof AuthzClientError)) throw error;
@@ -601,8 +604,8 @@ export class AuthzClient implements TypedEmitter {
           error: new ProtocolError('the server left this item of the batch unanswered', { requestId }),
         });
       }
-      const { response, foreign } = this.#runtime.codec.buildResponse(answer, requestId, actions);
-      this.#runtime.counters.foreignResults += foreign;
+      const { response, foreign } = this.#runtime.env.codec.buildResponse(answer, requestId, actions);
+      this.#runtime.env.counters.foreignResults += foreign;
       return response;
     });
   }
@@ -623,8 +626,8 @@ export class AuthzClient implements TypedEmitter {
   }
 
   #refuseStreamsBeyond(more: number): void {
-    const { maxConcurrentStreams } = this.#runtime.streamPool;
-    const size = this.#runtime.handles.size;
+    const { maxConcurrentStreams } = this.#runtime.streams.poolConfig;
+    const size = this.#runtime.streams.handles.size;
     if (size + more <= maxConcurrentStreams) return;
     throw new PoolExhaustedError(
       `streamPool.maxConcurrentStreams: ${size} streams are open and ${more} more would exceed ${maxConcurrentStreams}; end some, or raise it with configureStreamPool`,
@@ -635,18 +638,18 @@ export class AuthzClient implements TypedEmitter {
     const runtime = this.#runtime;
     return {
       clock: runtime.clock,
-      hub: runtime.hub,
-      hold: runtime.hold,
+      hub: runtime.env.hub,
+      hold: runtime.env.hold,
       timeoutMs: this.#options.timeoutMs,
       maxBufferSize: limits.maxBufferSize,
-      ensureOrdering: runtime.streamOptions.ensureOrdering,
+      ensureOrdering: runtime.streams.streamOptions.ensureOrdering,
       submit: (request, timeoutMs, sink, route) => runtime.desk.submit(request, timeoutMs, sink, route),
       toRequest: (input, requireRequestId) => this.#toRequest(input, requireRequestId),
       resolve: (options) => this.#resolve(options),
       cancel: runtime.cancel,
-      stateOf: (id) => runtime.stateOf(id),
-      failOwn: (sink, toError) => runtime.failOwn(sink, toError),
-      onHandleClosed: (handle) => runtime.onHandleClosed(handle),
+      stateOf: (id) => runtime.actors.stateOf(id),
+      failOwned: (isOwn, toError) => runtime.book.failAll(toError, isOwn),
+      onHandleClosed: (handle) => runtime.streams.onHandleClosed(handle),
     };
   }
 

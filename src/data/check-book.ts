@@ -29,6 +29,9 @@ export interface CheckTotals {
   latencySumMs: number;
 }
 
+/** Ids of checks given up on a call, remembered until as many more were: at least as long as a call keeps their tombstones. */
+const MAX_LINGERING_IDS = 16_384;
+
 const zeroTotals = (): CheckTotals => ({ total: 0, successful: 0, failed: 0, latencySumMs: 0 });
 
 /**
@@ -40,6 +43,8 @@ export class CheckBook {
   readonly #wheel: DeadlineWheel<PendingCheck>;
   readonly #live = new Set<PendingCheck>();
   readonly #wireIds = new Set<string>();
+  /** Their late answers may still come, and must find a tombstone and not the next check of the same id. Oldest first. */
+  readonly #lingering = new Set<string>();
   #bytes = 0;
   #suffix = 0;
   totals = zeroTotals();
@@ -76,7 +81,7 @@ export class CheckBook {
         { requestId: request.requestId },
       );
     }
-    const wireId = this.#wireIds.has(request.requestId) ? this.#suffixed(request.requestId) : request.requestId;
+    const wireId = this.#isTaken(request.requestId) ? this.#suffixed(request.requestId) : request.requestId;
     const bytes = encode(request, wireId);
     if (bytes.length > maxMessageBytes) {
       throw new ConfigurationError(
@@ -187,17 +192,17 @@ export class CheckBook {
   fail(check: PendingCheck, error: AuthzClientError): void {
     if (!this.#remove(check)) return;
     if (check.counted) this.totals.failed++;
+    if (check.wireId !== '' && check.place?.outcome === 'unknown') this.#linger(check.wireId);
     check.sink.failed(check, error);
     leave(check);
   }
 
-  /** Settles every check that is left. */
-  failAll(toError: (check: PendingCheck) => AuthzClientError): void {
-    for (const check of [...this.#live]) this.fail(check, toError(check));
-  }
-
-  [Symbol.iterator](): IterableIterator<PendingCheck> {
-    return this.#live.values();
+  /** Settles every check that is left, or those for which `isMeant` says so. */
+  failAll(
+    toError: (check: PendingCheck) => AuthzClientError,
+    isMeant: (check: PendingCheck) => boolean = () => true,
+  ): void {
+    for (const check of [...this.#live]) if (isMeant(check)) this.fail(check, toError(check));
   }
 
   stop(): void {
@@ -246,8 +251,21 @@ export class CheckBook {
     do {
       this.#suffix++;
       wireId = `${requestId}#${this.#suffix}`;
-    } while (this.#wireIds.has(wireId));
+    } while (this.#isTaken(wireId));
     return wireId;
+  }
+
+  #isTaken(wireId: string): boolean {
+    return this.#wireIds.has(wireId) || this.#lingering.has(wireId);
+  }
+
+  #linger(wireId: string): void {
+    this.#lingering.add(wireId);
+    if (this.#lingering.size <= MAX_LINGERING_IDS) return;
+    for (const oldest of this.#lingering) {
+      this.#lingering.delete(oldest);
+      return;
+    }
   }
 }
 

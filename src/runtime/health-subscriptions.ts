@@ -1,14 +1,12 @@
-import type { Clock, TimerHandle } from '../core/clock.js';
+import type { TimerHandle } from '../core/clock.js';
 import { ConfigurationError } from '../errors.js';
-import type { EventHub } from '../events.js';
 import type { HealthCheckResult, HealthStatus, HealthStreamCallbacks } from '../types.js';
+import type { Environment } from './environment.js';
 import type { ServedEndpoint } from './served-endpoint.js';
 
 export interface HealthSource {
-  readonly clock: Clock;
-  readonly hub: EventHub;
+  readonly env: Pick<Environment, 'clock' | 'hub'>;
   readonly primaryEndpoint: ServedEndpoint;
-  readonly isClosing: boolean;
   onHealth: (endpoint: ServedEndpoint, result: HealthCheckResult) => void;
 }
 
@@ -30,7 +28,7 @@ export class HealthSubscriptions {
         );
       }
     };
-    source.hub.on('health_status_change', ({ status, previous, address }) => {
+    source.env.hub.on('health_status_change', ({ status, previous, address }) => {
       if (address !== source.primaryEndpoint.address.text) return;
       this.#tellStatus(status, previous);
     });
@@ -54,14 +52,14 @@ export class HealthSubscriptions {
 
   /** The next probe starts `intervalMs` after the last has ended. */
   monitor(intervalMs: number, probe: () => Promise<HealthCheckResult>): { unsubscribe(): void } {
-    const { clock, hub } = this.#source;
+    const { clock, hub } = this.#source.env;
     if (this.#monitors.size >= MAX_SUBSCRIPTIONS) {
       throw new ConfigurationError('interval', `at most ${MAX_SUBSCRIPTIONS} health monitors at a time`);
     }
     let timer: TimerHandle;
     const ended = new AbortController();
     const round = async (): Promise<void> => {
-      if (ended.signal.aborted || this.#source.isClosing) return;
+      if (ended.signal.aborted) return;
       const result = await probe();
       if (isAborted(ended)) return;
       if (result.error === undefined) hub.emit('health_stream_check', result);
@@ -93,7 +91,7 @@ export class HealthSubscriptions {
       try {
         callback();
       } catch (error) {
-        this.#source.hub.emit('error', error instanceof Error ? error : new Error(String(error)));
+        this.#source.env.hub.emit('error', error instanceof Error ? error : new Error(String(error)));
       }
     });
   }

@@ -6,14 +6,12 @@ import type { EventHub } from '../events.js';
 import type { ResolvedOptions } from '../options.js';
 import type { CheckStream } from './check-stream.js';
 import type { PoolConnection } from './pool-connection.js';
-import type { ServedEndpoint } from './served-endpoint.js';
 
 /** What the route needs of the client around it. */
 export interface RouteHost {
   readonly options: ResolvedOptions;
   readonly clock: Clock;
   readonly hub: EventHub;
-  readonly endpoints: readonly ServedEndpoint[];
   connections(): Iterable<PoolConnection>;
   streams(): Iterable<CheckStream>;
   tellFailover(event: FailoverEvent): void;
@@ -87,10 +85,15 @@ export class Route {
   }
 
   suspend(): void {
+    this.reset();
+    this.#host.tellRoute('reconnecting');
+  }
+
+  /** As if never connected. */
+  reset(): void {
     this.level = -1;
     this.#pending = undefined;
     this.refresh();
-    this.#host.tellRoute('reconnecting');
   }
 
   reportOpen(): void {

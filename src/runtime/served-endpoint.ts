@@ -59,6 +59,11 @@ export class ServedEndpoint {
     this.#host = host;
   }
 
+  /** Its last word was that it does not serve: it lives, and answers what it was asked. */
+  get isAnswering(): boolean {
+    return this.status === HealthStatus.NOT_SERVING || this.status === HealthStatus.SERVICE_UNKNOWN;
+  }
+
   get history(): readonly HealthCheckResult[] {
     return [...this.#history];
   }

@@ -63,7 +63,8 @@ export interface HandleHost {
   /** Settles an aborted check. */
   readonly cancel: (check: PendingCheck, error: AuthzClientError) => void;
   stateOf(id: string): string;
-  failOwn(sink: CheckSink, toError: (check: PendingCheck) => AuthzClientError): void;
+  /** Settles the checks that are meant. */
+  failOwned(isOwn: (check: PendingCheck) => boolean, toError: (check: PendingCheck) => AuthzClientError): void;
   onHandleClosed(handle: StreamHandle): void;
 }
 
@@ -279,9 +280,10 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
   onClosed(reason: string): void {
     this.#ending = true;
     this.#ended = true;
-    const toError = (check: PendingCheck): AuthzClientError => closedError(reason, check);
-    this.#host.failOwn(this, toError);
-    for (const sink of [...this.#promised]) this.#host.failOwn(sink, toError);
+    this.#host.failOwned(
+      ({ sink }) => sink === this || (sink instanceof PromiseSink && this.#promised.has(sink)),
+      (check) => closedError(reason, check),
+    );
     // What is left here is shared with others: it goes on, by another way.
     this.#stream.pipe.failAll((check) => new StreamClosedError(reason, { requestId: check.requestId }));
     this.#rejectWaiters(new StreamClosedError(`the stream was closed: ${reason}`));

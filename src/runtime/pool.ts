@@ -1,0 +1,247 @@
+import { type ConnectionConfig, deriveSeed } from '../../machines/index.js';
+import { invariant } from '../core/assert.js';
+import { ConfigurationError, ConnectionError, TimeoutError } from '../errors.js';
+import type { Actors } from './actors.js';
+import type { Environment } from './environment.js';
+import { type ConnectionHost, PoolConnection } from './pool-connection.js';
+import type { ServedEndpoint } from './served-endpoint.js';
+
+/** A connection is replaced at this age (±10 %), so that load spreads over servers that came later. */
+const MAX_CONNECTION_AGE_MS = 30 * 60_000;
+
+/** What the pool needs of the client around it. */
+export interface PoolHost {
+  actors(): Actors;
+  readonly endpoints: readonly ServedEndpoint[];
+  isClosing(): boolean;
+  /** The level that carries traffic, or -1. */
+  level(): number;
+  /** What every connection needs beside the pool. */
+  readonly connectionHost: Pick<ConnectionHost, 'book' | 'headers' | 'stalledSince' | 'onUsableChange' | 'onSocket'>;
+  onDialFailed(endpoint: ServedEndpoint): void;
+  /** A connection takes no more: its streams go elsewhere. */
+  onLeaving(connection: PoolConnection): void;
+  onLost(connection: PoolConnection): void;
+  onClosed(connection: PoolConnection, reason: string): void;
+  /** A handle rides on it. */
+  carriesHandle(connection: PoolConnection): boolean;
+}
+
+/** The pooled connections: how many there are, and to which endpoint. */
+export class Pool {
+  /** Losses and failed dials since the client was made. */
+  failed = 0;
+  readonly #env: Environment;
+  readonly #host: PoolHost;
+  readonly #connectionHost: ConnectionHost;
+  readonly #connections = new Map<string, PoolConnection>();
+  #count = 0;
+  /** What `scalePool` asked for. */
+  #target: number;
+
+  constructor(env: Environment, host: PoolHost) {
+    this.#env = env;
+    this.#host = host;
+    this.#target = env.options.connectionPool.minConnections;
+    this.#connectionHost = {
+      ...env,
+      ...host.connectionHost,
+      tell: (connection, event) => host.actors().tell(connection.id, event),
+      onOpened: (connection) => this.#onOpened(connection),
+      onLost: (connection, reason) => this.#onLost(connection, reason),
+      onDialFailed: (connection, reason) => this.#onDialFailed(connection, reason),
+      onDraining: (connection, reason) => this.#onDraining(connection, reason),
+      onClosed: (connection, reason) => this.#onClosed(connection, reason),
+    };
+  }
+
+  [Symbol.iterator](): IterableIterator<PoolConnection> {
+    return this.#connections.values();
+  }
+
+  get(id: string): PoolConnection {
+    const connection = this.#connections.get(id);
+    invariant(connection !== undefined, `no connection ${id}`);
+    return connection;
+  }
+
+  /** At least one connection dialled to each endpoint of a level; as many as asked for to the first. */
+  warm(level: number, standby: boolean): void {
+    for (const endpoint of this.#host.endpoints) {
+      if (endpoint.level === level && endpoint.connections.size === 0) this.#add(endpoint, standby);
+    }
+    if (level === 0 && !standby) this.#growTo(this.#target);
+  }
+
+  /**
+   * Resolves when `size` connections of the routed level are open.
+   * @throws ConfigurationError outside the limits; TimeoutError at the client's timeout
+   */
+  async scale(size: number): Promise<void> {
+    this.checkSize(size);
+    this.#target = size;
+    this.#growTo(size);
+    // The youngest go first: the oldest have proven themselves.
+    for (const connection of this.#routed().slice(size).reverse()) this.#drain(connection, 'scaled down');
+    const { hold } = this.#env;
+    hold.acquire();
+    try {
+      await this.#untilOpen(size);
+    } finally {
+      hold.release();
+    }
+  }
+
+  checkSize(size: number): void {
+    const { minConnections, maxConnections } = this.#env.options.connectionPool;
+    if (Number.isInteger(size) && size >= minConnections && size <= maxConnections) return;
+    throw new ConfigurationError(
+      'size',
+      `must be a whole number from minConnections (${minConnections}) to maxConnections (${maxConnections})`,
+    );
+  }
+
+  /** One more, when every usable connection has a stream whose outbox stands above its high-water mark. */
+  growWhenSaturated(usable: readonly PoolConnection[]): void {
+    if (usable.length === 0) return;
+    const isSaturated = usable.every(({ lanes }) => lanes.some((lane) => lane.pipe.outbox.isHigh));
+    const size = this.#routed().length;
+    if (isSaturated && size < this.#env.options.connectionPool.maxConnections) this.#growTo(size + 1);
+  }
+
+  /** Lets go of what is above the minimum and was not used for `idleTimeout`, the youngest first. */
+  closeIdle(now: number): void {
+    const { idleTimeout, minConnections } = this.#env.options.connectionPool;
+    const connections = this.#routed();
+    let size = connections.length;
+    for (const connection of connections.reverse()) {
+      if (size <= Math.max(minConnections, 1)) return;
+      const isUsed = connection.inFlight > 0 || this.#host.carriesHandle(connection);
+      if (isUsed || now - connection.lastUsedAt < idleTimeout) continue;
+      size--;
+      this.#target = Math.min(this.#target, size);
+      this.#drain(connection, 'idle');
+    }
+  }
+
+  closeAll(reason: string): void {
+    for (const { id } of [...this]) this.#host.actors().tell(id, { type: 'CLOSE', reason });
+  }
+
+  #drain({ id }: PoolConnection, reason: string): void {
+    this.#host.actors().tell(id, { type: 'DRAIN', reason });
+  }
+
+  #add(endpoint: ServedEndpoint, standby: boolean): void {
+    this.#count++;
+    const id = `connection-${this.#count}`;
+    const connection = new PoolConnection(id, endpoint, this.#connectionHost);
+    this.#connections.set(id, connection);
+    endpoint.connections.add(connection);
+    const { options, seed } = this.#env;
+    const config: ConnectionConfig = {
+      connectTimeoutMs: options.connectTimeoutMs,
+      drainTimeoutMs: options.timeoutMs,
+      maxAgeMs: MAX_CONNECTION_AGE_MS,
+      reconnect: options.reconnect,
+    };
+    const input = { id, address: endpoint.address.text, seed: deriveSeed(seed, id), standby, config };
+    this.#host.actors().spawn(id, { type: 'ADD_CONNECTION', input });
+    this.#host.actors().tell(id, { type: 'CONNECT' });
+  }
+
+  /** Connections of the routed level (level 0 before there is one) that are not on their way out. */
+  #routed(): PoolConnection[] {
+    const level = Math.max(0, this.#host.level());
+    return [...this].filter(({ endpoint, closed, leaving }) => endpoint.level === level && !closed && !leaving);
+  }
+
+  #growTo(size: number): void {
+    const level = Math.max(0, this.#host.level());
+    const candidates = this.#host.endpoints.filter((endpoint) => endpoint.level === level);
+    for (let count = this.#routed().length; count < size; count++) {
+      const least = candidates.reduce((one, other) => (other.connections.size < one.connections.size ? other : one));
+      this.#add(least, false);
+    }
+  }
+
+  async #untilOpen(size: number): Promise<void> {
+    const isThere = (): boolean => this.#routed().filter(({ connected }) => connected).length >= size;
+    if (isThere()) return;
+    const { clock, hub, options } = this.#env;
+    const { timeoutMs } = options;
+    await new Promise<void>((resolve, reject) => {
+      const leave = (): void => {
+        clock.clearTimeout(timer);
+        hub.off('pool_connection_created', onCreated);
+      };
+      const onCreated = (): void => {
+        if (!isThere()) return;
+        leave();
+        resolve();
+      };
+      const timer = clock.setTimeout(() => {
+        leave();
+        reject(
+          new TimeoutError(`timeout: the pool did not reach ${size} connections within ${timeoutMs} ms`, timeoutMs),
+        );
+      }, timeoutMs);
+      hub.on('pool_connection_created', onCreated);
+    });
+  }
+
+  // --- facts from the connections -----------------------------------------------------------------------------------------------
+
+  #onOpened({ id, endpoint, proven }: PoolConnection): void {
+    const address = endpoint.address.text;
+    this.#env.hub.emit(proven ? 'pool_reconnected' : 'pool_connection_created', { id, address });
+    this.#host.actors().tell(endpoint.id, { type: 'CONNECTION_OPENED' });
+    if (endpoint.served) endpoint.openWatch();
+  }
+
+  #onLost(connection: PoolConnection, reason: string): void {
+    this.#noteFailure(connection, reason);
+    this.#tellRemaining(connection.endpoint);
+    this.#host.onLost(connection);
+  }
+
+  #onDialFailed(connection: PoolConnection, reason: string): void {
+    const { endpoint } = connection;
+    this.#noteFailure(connection, reason);
+    endpoint.lastDialError = reason;
+    this.#host.actors().tell(endpoint.id, { type: 'DIAL_FAILED', remaining: endpoint.connectedCount });
+    this.#host.onDialFailed(endpoint);
+  }
+
+  #onDraining(connection: PoolConnection, reason: string): void {
+    const { endpoint } = connection;
+    connection.leaving = true;
+    this.#tellRemaining(endpoint);
+    // Its replacement is dialled before the streams move: make before break.
+    if (reason !== 'scaled down' && reason !== 'idle' && !this.#host.isClosing()) {
+      this.#add(endpoint, this.#host.level() !== -1 && endpoint.level !== this.#host.level());
+    }
+    this.#host.onLeaving(connection);
+  }
+
+  #onClosed(connection: PoolConnection, reason: string): void {
+    const { id, endpoint } = connection;
+    this.#connections.delete(id);
+    endpoint.connections.delete(connection);
+    this.#host.actors().forget(id);
+    this.#env.hub.emit('pool_connection_removed', { id, reason });
+    this.#tellRemaining(endpoint);
+    this.#host.actors().tellRoot({ type: 'CONNECTION_CLOSED', id });
+    this.#host.onClosed(connection, reason);
+  }
+
+  #noteFailure({ id, endpoint }: PoolConnection, reason: string): void {
+    this.failed++;
+    const address = endpoint.address.text;
+    this.#env.hub.emit('pool_connection_failed', { id, address, error: new ConnectionError(`${address}: ${reason}`) });
+  }
+
+  #tellRemaining(endpoint: ServedEndpoint): void {
+    this.#host.actors().tell(endpoint.id, { type: 'CONNECTION_LOST', remaining: endpoint.connectedCount });
+  }
+}
