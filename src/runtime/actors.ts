@@ -15,20 +15,49 @@ export type RootActor = ActorRefFrom<typeof clientMachine>;
 
 type ChildEvent = ConnectionEvent | EndpointEvent | FailoverEvent | StreamEvent;
 
+/** Runs the statecharts' effects, and knows whether one is running: they nest when an effect tells another actor. */
+export class EffectScope {
+  readonly #onError: (cause: unknown) => void;
+  #depth = 0;
+
+  constructor(onError: (cause: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  get isRunning(): boolean {
+    return this.#depth > 0;
+  }
+
+  /** An effect that throws would end its actor: it is caught, and told. */
+  run(effect: () => void): void {
+    this.#depth++;
+    try {
+      effect();
+    } catch (cause) {
+      this.#onError(cause);
+    } finally {
+      this.#depth--;
+    }
+  }
+}
+
 /** The actor tree, and how it is spoken to: children by their ids, which are stable and readable. */
 export class Actors {
   readonly root: RootActor;
   /** Events for actors whose spawning is still under way. */
   readonly #early = new Map<string, ChildEvent[]>();
+  readonly #effects: EffectScope;
 
   constructor(init: {
     machine: typeof clientMachine;
     input: ClientInput;
     clock: Clock;
     inspect: InspectOption | undefined;
+    effects: EffectScope;
     onError: (cause: unknown) => void;
   }) {
-    const { machine, input, clock, inspect, onError } = init;
+    const { machine, input, clock, inspect, effects, onError } = init;
+    this.#effects = effects;
     this.root = createActor(machine, {
       id: 'client',
       clock,
@@ -47,8 +76,9 @@ export class Actors {
   /** Has the root spawn a child; what it is told meanwhile waits for it. */
   spawn(id: string, event: ClientEvent): void {
     this.#early.set(id, []);
-    this.root.send(event);
-    this.#flushEarly();
+    // XState objects to making an actor in the middle of another's action.
+    if (this.#effects.isRunning) queueMicrotask(() => this.root.send(event));
+    else this.root.send(event);
   }
 
   /** An actor that is gone is told nothing. */
@@ -69,6 +99,7 @@ export class Actors {
 
   /** A child's state value, as dotted text; `closed` once it is gone. */
   stateOf(id: string): string {
+    if (this.#early.has(id)) return 'idle';
     const snapshot: unknown = this.#childOf(id)?.getSnapshot();
     return dotted((snapshot as { value?: unknown } | undefined)?.value ?? 'closed');
   }

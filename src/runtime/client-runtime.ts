@@ -12,7 +12,7 @@ import { Redactor } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
 import type { Transport } from '../transport/port.js';
 import type { ConnectionState, HealthCheckResult } from '../types.js';
-import { Actors } from './actors.js';
+import { Actors, EffectScope } from './actors.js';
 import { CheckDesk } from './check-desk.js';
 import type { Environment } from './environment.js';
 import { Lifecycle } from './lifecycle.js';
@@ -289,6 +289,7 @@ export class ClientRuntime {
     const { clock, options } = this.env;
     const endpoints = new Map(this.endpoints.map((endpoint) => [endpoint.id, endpoint]));
     const onError = (cause: unknown): void => this.#onEffectError(cause);
+    const scope = new EffectScope(onError);
     return new Actors({
       machine: wire({
         route: this.route,
@@ -299,7 +300,7 @@ export class ClientRuntime {
           invariant(endpoint !== undefined, `no endpoint ${id}`);
           return endpoint;
         },
-        onEffectError: onError,
+        scope,
         start: () => this.#start(),
         drain: () => this.#drain(),
         teardown: () => this.#teardown(),
@@ -308,6 +309,7 @@ export class ClientRuntime {
       input: this.#rootInput(),
       clock,
       inspect: options.inspect,
+      effects: scope,
       onError,
     });
   }

@@ -32,12 +32,17 @@ export interface UnaryExchange {
   readonly idempotent: boolean;
 }
 
+/** What is known of a call that is cancelled. */
+interface Progress {
+  written: boolean;
+}
+
 /** Unary calls of the client's own: batches, checks with metadata of their own, management. Each has a deadline, and a retry within it. */
 export class UnaryDesk {
   readonly #host: UnaryDeskHost;
   readonly #budget: RetryBudget;
   readonly #wakers = new Set<() => void>();
-  readonly #cancels = new Set<(reason: CancelledError) => void>();
+  readonly #cancels = new Set<(message: string) => void>();
   #count = 0;
 
   constructor(host: UnaryDeskHost, budget: RetryBudget) {
@@ -56,8 +61,7 @@ export class UnaryDesk {
 
   /** Ends what is outstanding. */
   cancelAll(): void {
-    for (const cancel of [...this.#cancels])
-      cancel(new CancelledError('the client was disconnected', { outcome: 'unknown' }));
+    for (const cancel of [...this.#cancels]) cancel('the client was disconnected');
   }
 
   /** The answer's bytes; rejects with a typed error. */
@@ -69,21 +73,18 @@ export class UnaryDesk {
       });
     }
     const abort = new AbortController();
-    const cancel = (reason: CancelledError): void => abort.abort(reason);
-    const onAbort = (): void =>
-      cancel(
-        new CancelledError('the call was aborted by its signal', {
-          requestId: call.requestId,
-          outcome: 'unknown',
-          cause: call.signal?.reason,
-        }),
-      );
+    const progress: Progress = { written: false };
+    const cancel = (message: string, cause?: unknown): void => {
+      const outcome = progress.written ? 'unknown' : 'notSent';
+      abort.abort(new CancelledError(message, { requestId: call.requestId, outcome, cause }));
+    };
+    const onAbort = (): void => cancel('the call was aborted by its signal', call.signal?.reason);
     this.#cancels.add(cancel);
     call.signal?.addEventListener('abort', onAbort, { once: true });
     if (call.signal?.aborted === true) onAbort();
     if (++this.#count === 1) this.#host.onBusy(true);
     try {
-      return await this.#attempt(call, clock.now() + call.timeoutMs, abort.signal);
+      return await this.#attempt(call, clock.now() + call.timeoutMs, abort.signal, progress);
     } finally {
       this.#cancels.delete(cancel);
       call.signal?.removeEventListener('abort', onAbort);
@@ -91,13 +92,20 @@ export class UnaryDesk {
     }
   }
 
-  async #attempt(call: UnaryExchange, deadlineAt: number, signal: AbortSignal): Promise<Uint8Array> {
+  async #attempt(
+    call: UnaryExchange,
+    deadlineAt: number,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<Uint8Array> {
     const { clock, maxRetries, random, retryDelayMs } = this.#host;
     this.#budget.onCheck();
     for (let retries = 0; ; retries++) {
       const connection = await this.#connection(call, deadlineAt, signal);
       const timeoutMs = Math.max(1, deadlineAt - clock.now());
       const { metadata } = call;
+      const wasWritten = progress.written;
+      progress.written = true;
       const result = await connection.unary(call.path, call.bytes, {
         timeoutMs,
         signal,
@@ -107,6 +115,7 @@ export class UnaryDesk {
       // Late is late, whatever the timer has done so far.
       if (clock.now() >= deadlineAt) throw this.#timeout(call, 'unknown');
       if (result.ok) return result.bytes;
+      if (result.status.outcome === 'notSent') progress.written = wasWritten;
       if (!this.#mayRetry(call, result.status, retries, maxRetries))
         throw errorFromStatus(result.status, call.requestId, call.timeoutMs);
       if (retries > 0)

@@ -8,6 +8,7 @@ import {
   type EndpointContext,
   type StreamContext,
 } from '../../machines/index.js';
+import type { EffectScope } from './actors.js';
 import type { CheckStream } from './check-stream.js';
 import type { PoolConnection } from './pool-connection.js';
 import type { Route } from './route.js';
@@ -19,8 +20,7 @@ export interface Effects {
   connection(id: string): PoolConnection;
   stream(id: string): CheckStream;
   endpoint(id: string): ServedEndpoint;
-  /** An effect that throws would end its actor: it is caught, and told here. */
-  onEffectError(cause: unknown): void;
+  readonly scope: EffectScope;
   start(): void;
   drain(): void;
   teardown(): void;
@@ -31,13 +31,8 @@ export interface Effects {
 export function wire(effects: Effects) {
   const total =
     <Args>(effect: (args: Args) => void) =>
-    (args: Args): void => {
-      try {
-        effect(args);
-      } catch (cause) {
-        effects.onEffectError(cause);
-      }
-    };
+    (args: Args): void =>
+      effects.scope.run(() => effect(args));
   const onConnection = (effect: (connection: PoolConnection, context: ConnectionContext) => void) =>
     total(({ context }: { context: ConnectionContext }) => effect(effects.connection(context.id), context));
   const onStream = (effect: (stream: CheckStream, context: StreamContext) => void) =>
