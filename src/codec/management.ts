@@ -27,8 +27,7 @@ export function encodeLoadPolicies(source: PolicySource): Uint8Array {
   const given = [path, url, inline].filter((one) => one !== undefined);
   if (given.length !== 1) throw new ConfigurationError('source', 'must have exactly one of path, url and inline');
   const type = typeOf('LoadPoliciesRequest');
-  const fields =
-    inline === undefined ? (path === undefined ? { url } : { path }) : { inline: { documents: [...inline] } };
+  const fields = inline === undefined ? (path === undefined ? { url } : { path }) : { inline: { documents: inline } };
   const fault = type.verify(fields);
   if (fault !== null) throw new ConfigurationError('source', fault);
   return type.encode(fields).finish();
