@@ -101,7 +101,7 @@ export class UnaryDesk {
     const { clock, maxRetries, random, retryDelayMs } = this.#host;
     this.#budget.onCheck();
     for (let retries = 0; ; retries++) {
-      const connection = await this.#connection(call, deadlineAt, signal);
+      const connection = await this.#connection(call, deadlineAt, signal, progress);
       const timeoutMs = Math.max(1, deadlineAt - clock.now());
       const { metadata } = call;
       const wasWritten = progress.written;
@@ -116,8 +116,11 @@ export class UnaryDesk {
       if (clock.now() >= deadlineAt) throw this.#timeout(call, 'unknown');
       if (result.ok) return result.bytes;
       if (result.status.outcome === 'notSent') progress.written = wasWritten;
-      if (!this.#mayRetry(call, result.status, retries, maxRetries))
-        throw errorFromStatus(result.status, call.requestId, call.timeoutMs);
+      if (!this.#mayRetry(call, result.status, retries, maxRetries)) {
+        // That the last attempt never left says nothing of those before it.
+        const outcome = wasWritten && result.status.outcome !== 'answered' ? 'unknown' : result.status.outcome;
+        throw errorFromStatus({ ...result.status, outcome }, call.requestId, call.timeoutMs);
+      }
       if (retries > 0)
         await this.#sleep(Math.min(random() * retryDelayMs * 2 ** (retries - 1), deadlineAt - clock.now()), signal);
     }
@@ -133,14 +136,19 @@ export class UnaryDesk {
     return retries === 0 || this.#budget.tryTake();
   }
 
-  async #connection(call: UnaryExchange, deadlineAt: number, signal: AbortSignal): Promise<PoolConnection> {
+  async #connection(
+    call: UnaryExchange,
+    deadlineAt: number,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<PoolConnection> {
     this.#host.onWork();
     for (;;) {
       signal.throwIfAborted();
       const connection = this.#host.pickConnection();
       if (connection?.hasHeaders === true) return connection;
       const remainingMs = deadlineAt - this.#host.clock.now();
-      if (remainingMs <= 0) throw this.#timeout(call, 'notSent');
+      if (remainingMs <= 0) throw this.#timeout(call, progress.written ? 'unknown' : 'notSent');
       await this.#sleep(remainingMs, signal);
     }
   }
