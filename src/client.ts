@@ -202,7 +202,8 @@ export class AuthzClient implements TypedEmitter {
       throw new ConfigurationError('requests', `must be at most ${MAX_BATCH} long, got ${requests.length}`);
     this.#runtime.lifecycle.refuseWhenClosing('checkBatch');
     const { timeoutMs, signal, metadata } = this.#resolve(options);
-    const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index));
+    const wireIds = new Set<string>();
+    const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index, wireIds));
     const valid = items.filter((item) => item.error === undefined);
     if (valid.length === 0) return items.map(toErrorResponse);
     const bytes = this.#runtime.env.codec.encodeBatch(
@@ -218,6 +219,9 @@ export class AuthzClient implements TypedEmitter {
         },
       );
     }
+    const { totals } = this.#runtime.book;
+    const startedAt = this.#runtime.clock.now();
+    totals.total += valid.length;
     try {
       const answer = await this.#runtime.unary.exchange({
         path: CHECK_BATCH,
@@ -227,9 +231,19 @@ export class AuthzClient implements TypedEmitter {
         metadata,
         idempotent: true,
       });
-      return this.#matchBatch(items, this.#runtime.env.codec.decodeBatch(answer));
+      const responses = this.#matchBatch(items, this.#runtime.env.codec.decodeBatch(answer));
+      const answered = responses.filter(({ error }) => error === undefined).length;
+      totals.successful += answered;
+      totals.failed += valid.length - answered;
+      totals.latencySumMs += answered * (this.#runtime.clock.now() - startedAt);
+      return responses;
     } catch (error) {
-      if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) throw error;
+      if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) {
+        totals.failed += valid.length;
+        throw error;
+      }
+      // Each is counted as it is asked by itself.
+      totals.total -= valid.length;
       return this.#checkEach(items, options);
     }
   }
@@ -250,6 +264,7 @@ export class AuthzClient implements TypedEmitter {
     this.#refuseStreamsBeyond(1);
     const handle = new StreamHandle(this.#handleHost(limits), callbacks);
     this.#runtime.streams.openHandle(handle, limits);
+    this.#runtime.lifecycle.wake();
     return handle;
   }
 
@@ -580,12 +595,16 @@ export class AuthzClient implements TypedEmitter {
     }
   }
 
-  #toBatchItem(input: CheckInput, index: number): BatchItem {
+  #toBatchItem(input: CheckInput, index: number, wireIds: Set<string>): BatchItem {
     try {
       const request = this.#toRequest(input, false, `requests[${index}]`);
       // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
       this.#runtime.env.codec.encodeCheckRequest(request, request.requestId);
-      return { request, wireId: `${index}#${request.requestId}`, error: undefined };
+      // The server audits by the request's own id; only its twin in the same batch gets another.
+      let wireId = request.requestId;
+      for (let suffix = index; wireIds.has(wireId); suffix++) wireId = `${request.requestId}#${suffix}`;
+      wireIds.add(wireId);
+      return { request, wireId, error: undefined };
     } catch (error) {
       if (!(error instanceof AuthzClientError)) throw error;
       return { request: placeholder(input), wireId: '', error };
