@@ -63,7 +63,7 @@ const LOSES_CALL = {
  *
  * - `idle`: no call; the next send opens one.
  * - `connecting`: asks for a call on a usable connection of the active route, and waits for one.
- * - `open`: writes. `open.rotating` opens the next generation before the old one retires.
+ * - `open`: writes. `open.rotating` has retired its call, whose answers still count, and waits for the next generation.
  * - `paused`: the application, a sustained high-water mark or the transport asked; the outbox goes on emptying.
  * - `reconnecting`: the call was lost; waits out its backoff, or less if a route becomes ready.
  * - `failedOver`: the route is moving; waits for the new route's connection.

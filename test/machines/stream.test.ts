@@ -624,6 +624,7 @@ function assertInvariants(given: Subject<StreamEvent>): void {
       const openings = move.runs.filter((effect) => effect === 'openCall').length;
       expect(openings).toBeLessThanOrEqual(1);
       if (generation !== before.generation) {
+        expect(walk.context.answered).toBe(false);
         expect({ generation, openings }).toEqual({ generation: before.generation + 1, openings: 1 });
       } else if (openings === 1) {
         expect({ said: event?.type, isOpen: generation === generationOpened }).toEqual({
@@ -635,7 +636,6 @@ function assertInvariants(given: Subject<StreamEvent>): void {
         generationOpened = event.generation;
       }
       if (walk.path === 'open.steady' || walk.path === 'paused') expect(generationOpened).toBe(generation);
-      if (OPENING.includes(walk.path)) expect(walk.context.answered).toBe(false);
 
       if (event !== undefined && 'generation' in event && event.generation !== before.generation) {
         expect({ to: move.to, runs: move.runs, context: walk.context }).toEqual({
