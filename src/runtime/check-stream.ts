@@ -15,7 +15,7 @@ export interface StreamHost {
   /** A parked call to go on with, if there is one on this connection. */
   takeParked(connection: PoolConnection): Call | undefined;
   /** Keeps a call for the next handle; false when it is to be ended instead. */
-  park(call: Call): boolean;
+  park(call: Call, connection: PoolConnection): boolean;
   onStreamClosed(stream: CheckStream): void;
 }
 
@@ -103,7 +103,8 @@ export class CheckStream implements PipeEdges {
 
   releaseCall(): void {
     const call = this.pipe.surrender();
-    if (call !== undefined && !this.#host.park(call)) call.retire();
+    const { connection } = this;
+    if (call !== undefined && !(connection !== undefined && this.#host.park(call, connection))) call.retire();
     this.pipe.retireCurrent();
   }
 

@@ -180,8 +180,10 @@ export class Streams implements StreamHost {
     return this.#parking.take(connection);
   }
 
-  park(call: Call): boolean {
-    return this.poolConfig.enableStreamReuse && !this.#host.isClosing() && this.#parking.park(call);
+  /** Not on a connection that takes no more: it waits for its last call to end. */
+  park(call: Call, connection: PoolConnection): boolean {
+    const isReused = this.poolConfig.enableStreamReuse && !this.#host.isClosing() && this.#host.isUsable(connection);
+    return isReused && this.#parking.park(call);
   }
 
   onStreamClosed({ id }: CheckStream): void {
