@@ -29,8 +29,8 @@ function closedIdOf(event: ClientEvent): string {
 
 /** Children are taken in, and forgotten once closed, in every living state. */
 const KEEPS_CHILDREN = {
-  ADD_CONNECTION: { actions: ['spawnConnection', 'adoptConnection'] },
-  ADD_STREAM: { actions: ['spawnStream', 'adoptStream'] },
+  ADD_CONNECTION: { actions: 'spawnConnection' },
+  ADD_STREAM: { actions: 'spawnStream' },
   CONNECTION_CLOSED: { actions: 'forgetChild' },
   STREAM_CLOSED: { actions: 'forgetChild' },
 } as const;
@@ -80,8 +80,6 @@ export const clientMachine = setup({
     teardown: noEffect,
     /** Tell the data plane and the application of this state. */
     reportState: noEffect,
-    adoptConnection: noEffect,
-    adoptStream: noEffect,
     spawnConnection: spawnChild('connection', {
       id: ({ event }) => connectionInputOf(event).id,
       input: ({ event }) => connectionInputOf(event),

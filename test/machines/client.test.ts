@@ -167,8 +167,8 @@ const rows: readonly ClientRow[] = [
 
   // Children come and go in every living state.
   ...LIVING.flatMap((state): ClientRow[] => [
-    row(state, addConnection('c1'), { runs: ['spawn c1', 'adoptConnection'] }),
-    row(state, addStream('s1'), { runs: ['spawn s1', 'adoptStream'] }),
+    row(state, addConnection('c1'), { runs: ['spawn c1'] }),
+    row(state, addStream('s1'), { runs: ['spawn s1'] }),
     row(state, connectionClosed('c0'), { runs: ['stop nobody'] }),
     row(state, streamClosed('s0'), { runs: ['stop nobody'] }),
     { ...row(state, connectionClosed('c1'), { runs: ['stop c1'] }), past: [addConnection('c1'), ...WAY[state]] },
