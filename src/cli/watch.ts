@@ -1,0 +1,203 @@
+/** `authz watch`: health and failover as they happen. */
+
+import type { Command } from 'commander';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CLIENT_EVENT_NAMES, type ClientEventName, type ClientEvents } from '../events.js';
+import { type AuthzClient, createClient } from '../index.js';
+import { address, collect, milliseconds } from './arguments.js';
+import {
+  addConnectionOptions,
+  connectionContext,
+  type ConnectionFlags,
+  toClientOptions,
+} from './connection-options.js';
+import { ExitCode, type FailureContext, oneLine, toCliError } from './failure.js';
+import { createTerminal, type Style, type Terminal } from './terminal.js';
+
+export interface WatchFlags extends ConnectionFlags {
+  readonly fallback?: readonly string[];
+  readonly intervalMs: number;
+  readonly failbackMs: number;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  $ authz watch --address 127.0.0.1:50051
+  $ authz watch --address 127.0.0.1:50051 --fallback 127.0.0.1:50052 --fallback 127.0.0.1:50053
+  $ authz watch --address 127.0.0.1:50051 --json | jq -r .event
+
+Ends with Ctrl-C.`;
+
+export function configureWatch(command: Command): Command {
+  return addConnectionOptions(command.description('show health and failover live, a line for each event'))
+    .option('--fallback <address>', 'backup engine; several times, in order of preference', collect(address))
+    .option('--interval-ms <ms>', 'between health probes', milliseconds(10), 1_000)
+    .option('--failback-ms <ms>', 'unbroken health of the primary until traffic moves back', milliseconds(0), 1_000)
+    .option('--json', 'print one JSON object for each event')
+    .addHelpText('after', EXAMPLES);
+}
+
+/** What has no place in a picture of health and failover. */
+const UNWATCHED: ReadonlySet<ClientEventName> = new Set([
+  'backpressure_start',
+  'backpressure_end',
+  'message_dropped',
+  'health_stream_check',
+]);
+
+/** Between attempts while no engine has been reached yet; from then on the client redials by itself. */
+const RETRY_MS = 1_000;
+
+/** Watches until SIGINT or SIGTERM. Resolves with the exit code. */
+export async function watch(flags: WatchFlags): Promise<number> {
+  const report = createReporter(createTerminal(), flags.json === true);
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  const context = connectionContext('watch', flags);
+  const client = toWatchingClient(flags, context);
+  try {
+    for (const name of CLIENT_EVENT_NAMES) {
+      if (!UNWATCHED.has(name)) client.on(name, (payload) => report(name, payload));
+    }
+    report('watching', { address: flags.address, fallback: flags.fallback ?? [] });
+    await connectWhenPossible(client, interruption.signal, (error) => {
+      report('unreachable', { reason: toCliError(error, context).message });
+    });
+    const monitoring = client.createHealthMonitoringStream(flags.intervalMs);
+    await untilAborted(interruption.signal);
+    monitoring.unsubscribe();
+    return ExitCode.OK;
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+    await client.disconnect({ timeoutMs: 1_000 });
+  }
+}
+
+function toWatchingClient(flags: WatchFlags, context: FailureContext): AuthzClient {
+  const fallbackAddresses = [...(flags.fallback ?? [])];
+  try {
+    return createClient({
+      ...toClientOptions(flags),
+      address: flags.address,
+      // A watcher wants to see an engine come back soon, and costs it next to nothing.
+      reconnect: { initialDelay: 250, maxDelay: 2_000 },
+      healthCheck: { interval: flags.intervalMs, timeout: Math.max(250, Math.min(flags.intervalMs, 5_000)) },
+      failover: { enabled: fallbackAddresses.length > 0, fallbackAddresses, failbackDelay: flags.failbackMs },
+    });
+  } catch (error) {
+    throw toCliError(error, context);
+  }
+}
+
+async function connectWhenPossible(
+  client: AuthzClient,
+  signal: AbortSignal,
+  onFailure: (error: unknown) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await client.connect();
+      return;
+    } catch (error) {
+      onFailure(error);
+      await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Holds the process open meanwhile: the client's own timers and sockets do not. */
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const hold = setInterval(() => undefined, 2 ** 31 - 1);
+    signal.addEventListener('abort', () => {
+      clearInterval(hold);
+      resolve();
+    });
+  });
+}
+
+const STYLES: Readonly<Partial<Record<string, Style>>> = {
+  connected: 'green',
+  pool_reconnected: 'green',
+  failback_completed: 'green',
+  failover_completed: 'green',
+  failover_started: 'yellow',
+  failback_scheduled: 'yellow',
+  stream_reconnecting: 'yellow',
+  unreachable: 'red',
+  disconnected: 'red',
+  failover_failed: 'red',
+  pool_connection_failed: 'red',
+  health_stream_error: 'red',
+  error: 'red',
+};
+
+type Reporter = (event: string, payload: ClientEvents[ClientEventName] | Readonly<Record<string, unknown>>) => void;
+
+function createReporter(terminal: Terminal, asJson: boolean): Reporter {
+  return (event, payload) => {
+    const time = new Date();
+    if (asJson) {
+      terminal.line(JSON.stringify({ time: time.toISOString(), event, ...toPlain(payload) }));
+      return;
+    }
+    const clock = [time.getHours(), time.getMinutes(), time.getSeconds()]
+      .map((part) => String(part).padStart(2, '0'))
+      .join(':');
+    const stamp = `${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+    const style = STYLES[event];
+    const name = event.padEnd(24);
+    const details = oneLine(describe(payload));
+    terminal.line(
+      `${terminal.paint('dim', stamp)}  ${style === undefined ? name : terminal.paint(style, name)} ${details}`.trimEnd(),
+    );
+  };
+}
+
+/** Errors are empty objects to JSON. */
+function toPlain(payload: object): object {
+  if (payload instanceof Error) return { error: errorToPlain(payload) };
+  return Object.fromEntries(
+    Object.entries(payload).map(([key, value]) => [
+      key,
+      value instanceof Error ? errorToPlain(value) : (value as unknown),
+    ]),
+  );
+}
+
+function errorToPlain(error: Error): object {
+  const { code } = error as { code?: unknown };
+  return { name: error.name, ...(typeof code === 'string' ? { code } : {}), message: error.message };
+}
+
+/** `address 127.0.0.1:50051 · status serving → not_serving`. */
+function describe(payload: object): string {
+  if (payload instanceof Error) return payload.message;
+  const { previous, status, state, from, to, ...rest } = payload as Readonly<Record<string, unknown>>;
+  const now = status ?? state;
+  const parts = [
+    ...(now === undefined ? [] : [previous === undefined ? text(now) : `${text(previous)} → ${text(now)}`]),
+    ...(from === undefined ? [] : [`${text(from)} → ${text(to ?? rest['address'])}`]),
+    ...Object.entries(rest)
+      .filter(
+        ([key, value]) => !(from !== undefined && key === 'address') && !(Array.isArray(value) && value.length === 0),
+      )
+      .map(([key, value]) => `${key} ${text(value)}`),
+  ];
+  return parts.join(' · ');
+}
+
+function text(value: unknown): string {
+  if (value instanceof Error) return value.message;
+  if (Array.isArray(value)) return value.map(text).join(', ');
+  if (typeof value === 'number') return String(Math.round(value * 10) / 10);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
