@@ -612,7 +612,11 @@ export class AuthzClient implements TypedEmitter {
   }
 
   #matchBatch(items: readonly BatchItem[], answers: readonly DecodedResponse[]): CheckResponse[] {
-    const byId = new Map(answers.map((answer) => [answer.requestId, answer]));
+    const byId = new Map<string, DecodedResponse>();
+    for (const answer of answers) {
+      if (byId.has(answer.requestId)) this.#runtime.env.counters.duplicateAnswers++;
+      else byId.set(answer.requestId, answer);
+    }
     return items.map((item) => {
       if (item.error !== undefined) return toErrorResponse(item);
       const { requestId, actions } = item.request;

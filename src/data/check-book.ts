@@ -192,7 +192,6 @@ export class CheckBook {
   fail(check: PendingCheck, error: AuthzClientError): void {
     if (!this.#remove(check)) return;
     if (check.counted) this.totals.failed++;
-    if (check.wireId !== '' && check.place?.outcome === 'unknown') this.#linger(check.wireId);
     check.sink.failed(check, error);
     leave(check);
   }
@@ -224,14 +223,15 @@ export class CheckBook {
     this.#wheel.remove(check);
     this.#live.delete(check);
     this.#wireIds.delete(check.wireId);
+    if (check.wireId !== '' && check.place?.outcome === 'unknown') this.#linger(check.wireId);
     this.#bytes -= check.bytes.length;
     if (this.#live.size === 0) this.#options.onBusy(false);
     return true;
   }
 
   #expire(check: PendingCheck): void {
-    const outcome = check.written ? 'unknown' : 'notSent';
-    const why = check.written ? undefined : this.#options.whyUnserved();
+    const { outcome } = check;
+    const why = outcome === 'unknown' ? undefined : this.#options.whyUnserved();
     this.fail(
       check,
       why === undefined

@@ -65,4 +65,9 @@ export class PendingCheck implements WheelEntry {
     this.deadlineAt = init.deadlineAt;
     this.counted = init.counted;
   }
+
+  /** What is known of it if it ends now. One that waits on another's exchange was written when that was. */
+  get outcome(): 'notSent' | 'unknown' {
+    return this.written || this.place?.outcome === 'unknown' ? 'unknown' : 'notSent';
+  }
 }

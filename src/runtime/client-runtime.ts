@@ -364,8 +364,7 @@ export class ClientRuntime {
     const { isFinal } = this.lifecycle;
     if (isFinal) {
       this.book.failAll(
-        ({ requestId, written }) =>
-          new CancelledError('the client was disconnected', { requestId, outcome: written ? 'unknown' : 'notSent' }),
+        ({ requestId, outcome }) => new CancelledError('the client was disconnected', { requestId, outcome }),
       );
       this.unary.cancelAll();
     }

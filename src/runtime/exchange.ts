@@ -17,7 +17,6 @@ export interface ExchangeDesk {
 
 /** One question on the wire and everyone who waits for it. Each waiter keeps its own deadline and signal; it lives until the last has left. */
 export class Exchange implements CheckSink, CheckPlace {
-  readonly outcome = 'unknown' as const;
   readonly #desk: ExchangeDesk;
   readonly #requestId: string;
   readonly #question: string;
@@ -28,6 +27,10 @@ export class Exchange implements CheckSink, CheckPlace {
     this.#desk = desk;
     this.#requestId = requestId;
     this.#question = question;
+  }
+
+  get outcome(): 'notSent' | 'unknown' {
+    return this.#wire?.outcome ?? 'unknown';
   }
 
   /** Accepts the exchange that goes to the wire. */
@@ -44,10 +47,7 @@ export class Exchange implements CheckSink, CheckPlace {
   join(waiter: PendingCheck): void {
     waiter.place = this;
     this.#waiters.add(waiter);
-    if (this.#wire !== undefined) {
-      waiter.written = this.#wire.written;
-      this.#desk.book.extend(this.#wire, waiter.deadlineAt);
-    }
+    if (this.#wire !== undefined) this.#desk.book.extend(this.#wire, waiter.deadlineAt);
   }
 
   /** A waiter settles otherwise. */

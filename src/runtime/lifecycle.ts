@@ -116,7 +116,7 @@ export class Lifecycle {
       const { hold } = this.#env;
       hold.acquire();
       this.#disconnecting = this.#disconnect(force, timeoutMs).finally(() => hold.release());
-    } else if (force) {
+    } else if (force && this.#host.actors().state !== 'closed') {
       this.#host.actors().tellRoot({ type: 'CLOSE' });
     }
     return this.#disconnecting;

@@ -54,7 +54,7 @@ export class PromiseSink implements CheckSink {
 function abortError(check: PendingCheck, signal: AbortSignal): CancelledError {
   return new CancelledError('the check was aborted by its signal', {
     requestId: check.requestId,
-    outcome: check.written ? 'unknown' : 'notSent',
+    outcome: check.outcome,
     cause: signal.reason,
   });
 }

@@ -393,7 +393,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
 }
 
 function closedError(reason: string, check: PendingCheck): AuthzClientError {
-  const options = { requestId: check.requestId, outcome: check.written ? ('unknown' as const) : ('notSent' as const) };
+  const options = { requestId: check.requestId, outcome: check.outcome };
   if (reason === 'disconnected') return new CancelledError('the client was disconnected', options);
   if (reason.startsWith('gave up')) return new ConnectionError(`the stream ${reason}`, options);
   return new StreamClosedError(`the stream was closed: ${reason}`, options);

@@ -1,10 +1,11 @@
 /** What every API test needs: servers and clients that go when the test ends, requests, and events to wait for. */
 
-import { afterEach, expect } from 'vitest';
+import { afterEach, beforeEach, expect, vi } from 'vitest';
 import {
   AuthzClient,
   createPooledClient,
   type AuthzClientOptions,
+  type CheckInput,
   type CheckRequest,
   type CheckResponse,
   type ClientEventName,
@@ -82,7 +83,18 @@ export class Stage {
 /** A stage that is cleared after each test. */
 export function useStage(): Stage {
   const stage = new Stage();
-  afterEach(() => stage.end());
+  // A library says nothing on the console: not its own warnings, and not those of what it is built on.
+  const said: unknown[][] = [];
+  beforeEach(() => {
+    for (const method of ['log', 'info', 'warn', 'error'] as const) {
+      vi.spyOn(console, method).mockImplementation((...args: unknown[]) => void said.push(args));
+    }
+  });
+  afterEach(async () => {
+    await stage.end();
+    vi.restoreAllMocks();
+    expect(said.splice(0)).toEqual([]);
+  });
   return stage;
 }
 
@@ -100,6 +112,10 @@ export function question(over: Partial<CheckRequest> = {}): CheckRequest {
 }
 
 export const questions = (howMany: number): CheckRequest[] => Array.from({ length: howMany }, () => question());
+
+export function withoutId({ principal, resource, actions }: CheckRequest): CheckInput {
+  return { principal, resource, actions };
+}
 
 /** The next event of this name (that fits). */
 export function nextEvent<Name extends ClientEventName>(
