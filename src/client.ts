@@ -184,8 +184,9 @@ export class AuthzClient implements TypedEmitter {
   async check(request: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
     const checked = this.#toRequest(request, false);
     this.#runtime.lifecycle.refuseWhenClosing('check', checked.requestId);
-    const { timeoutMs, signal, metadata } = this.#resolve(options);
-    if (metadata !== undefined) return this.#checkUnary(checked, timeoutMs, signal, metadata);
+    const resolved = this.#resolve(options);
+    if (resolved.metadata !== undefined) return this.#checkUnary(checked, resolved);
+    const { timeoutMs, signal } = resolved;
     const sink = new PromiseSink();
     const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch);
     if (check === undefined) throw new AuthzClientError('the client refused its own check', 'ERR_AUTHZ_INTERNAL');
@@ -549,9 +550,7 @@ export class AuthzClient implements TypedEmitter {
 
   async #checkUnary(
     request: CheckRequest,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-    metadata: Readonly<Record<string, string>>,
+    { timeoutMs, signal, metadata }: ResolvedCheckOptions,
   ): Promise<CheckResponse> {
     const { env, unary, book } = this.#runtime;
     const { codec, counters } = env;
@@ -669,6 +668,7 @@ export class AuthzClient implements TypedEmitter {
       submit: (request, timeoutMs, sink, route) => runtime.desk.submit(request, timeoutMs, sink, route),
       toRequest: (input, requireRequestId) => this.#toRequest(input, requireRequestId),
       resolve: (options) => this.#resolve(options),
+      checkUnary: (request, options) => this.#checkUnary(request, options),
       cancel: runtime.cancel,
       stateOf: (id) => runtime.actors.stateOf(id),
       failOwned: (isOwn, toError) => runtime.book.failAll(toError, isOwn),

@@ -6,6 +6,7 @@ import { Sequencer } from '../data/sequencer.js';
 import { AuthzClientError, BackpressureError, CancelledError, ConnectionError, StreamClosedError } from '../errors.js';
 import type { EventHub } from '../events.js';
 import { FrozenResults } from '../codec/codec.js';
+import type { ResolvedCheckOptions } from '../options-call.js';
 import type {
   CheckInput,
   CheckOptions,
@@ -59,7 +60,9 @@ export interface HandleHost {
     route: (check: PendingCheck) => boolean,
   ): PendingCheck | undefined;
   toRequest(input: CheckInput, requireRequestId: boolean): CheckRequest;
-  resolve(options: CheckOptions | undefined): { timeoutMs: number; signal: AbortSignal | undefined };
+  resolve(options: CheckOptions | undefined): ResolvedCheckOptions;
+  /** A check with headers of its own: it cannot ride on a stream. */
+  checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse>;
   /** Settles an aborted check. */
   readonly cancel: (check: PendingCheck, error: AuthzClientError) => void;
   stateOf(id: string): string;
@@ -145,11 +148,13 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
 
   async check(input: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
     const request = this.#host.toRequest(input, false);
-    const { timeoutMs, signal } = this.#host.resolve(options);
+    const resolved = this.#host.resolve(options);
+    const { timeoutMs, signal } = resolved;
     if (this.#ending)
       throw new StreamClosedError('check after end(): the stream takes no more requests', {
         requestId: request.requestId,
       });
+    if (resolved.metadata !== undefined) return this.#host.checkUnary(request, resolved);
     const sink = new PromiseSink((done) => this.#promised.delete(done));
     const check = this.#host.submit(request, timeoutMs, sink, this.#route);
     if (check === undefined) {
