@@ -265,6 +265,8 @@ export class PoolConnection implements CallCarrier, Routable {
     const transport = this.#transport;
     const headers = this.#host.headers();
     if (transport === undefined || !this.connected || headers === undefined) return undefined;
+    // The loss is about to be told; a call opened now would be one more lost attempt.
+    if (transport.usable === false) return undefined;
     const { book, codec, counters, clock } = this.#host;
     const init = { generation, carrier: this, owner, book, codec, counters, now: () => clock.now() };
     let call: Call;

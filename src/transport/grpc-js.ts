@@ -302,6 +302,10 @@ class GrpcJsConnection implements TransportConnection, Resolution {
     }
   }
 
+  get usable(): boolean {
+    return this.#state === 'up' && this.#winner?.socket?.destroyed === false && this.#session?.destroyed !== true;
+  }
+
   openStream(path: string, metadata: WireMetadata, listener: StreamListener): WireStream {
     return this.#open(path, metadata, listener, Infinity);
   }

@@ -107,6 +107,11 @@ export type UnaryResult =
 /** One HTTP/2 connection to one endpoint. It does not redial: a lost connection is replaced by another `connect`. */
 export interface TransportConnection {
   /**
+   * False as soon as it is known that no call can be opened, which may be before `onDown`: calls may learn of a loss first, and are not to
+   * be opened again on what is lost. Absent where `onDown` always comes first.
+   */
+  readonly usable?: boolean;
+  /**
    * `path` is `/package.Service/Method`. Never throws: a call that cannot be opened, because the connection is not up, drains or has
    * ended, ends with UNAVAILABLE and `notSent`.
    */
