@@ -173,7 +173,7 @@ export class CheckPipe implements CallOwner, CheckPlace {
     const { maxInFlight, maxRequestsPerCall, edges } = this.#options;
     const call = this.#current;
     if (!this.#writing || call === undefined) return;
-    while (this.#unanswered < maxInFlight) {
+    while (this.#unanswered < maxInFlight && call.written < maxRequestsPerCall) {
       const resent = this.#nextResend();
       const check = resent ?? this.outbox.peek();
       if (check === undefined) break;

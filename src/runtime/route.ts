@@ -50,6 +50,7 @@ export class Route {
     return (
       connection.admitted &&
       connection.connected &&
+      !connection.doubtful &&
       connection.endpoint.served &&
       connection.endpoint.level === this.level
     );
