@@ -452,7 +452,7 @@ describe('a callback that throws', () => {
     const recorder = new Recorder();
     const handle = stage.client(await stage.server()).createBidirectionalStream({
       ...callbacks({}, recorder),
-      onResponse: () => Promise.reject(new RangeError('mine')),
+      onResponse: (): unknown => Promise.reject(new RangeError('mine')),
     });
     handle.send(question());
     await expect.poll(() => errors.length).toBe(1);
