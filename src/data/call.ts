@@ -17,8 +17,8 @@ export interface CallCarrier {
   noteNoStreams(): void;
   /** The status without secrets: a server may echo what it was sent. */
   clean(status: WireStatus): WireStatus;
-  /** A call on it ended. */
-  noteCallEnded(call: Call, status: WireStatus): void;
+  /** A call opened or ended on it. */
+  noteCallEnded(call: Call): void;
 }
 
 export interface CallCodec {
@@ -240,7 +240,7 @@ export class Call implements StreamListener, CheckPlace {
     const unanswered = this.#table.drain();
     for (const check of unanswered) check.place = null;
     this.carrier.inFlight -= unanswered.length;
-    this.carrier.noteCallEnded(this, status);
+    this.carrier.noteCallEnded(this);
     this.#owner.onDead(this, status, unanswered);
   }
 

@@ -1,11 +1,10 @@
 import type { ConnectionContext, ConnectionEvent } from '../../machines/index.js';
 import type { ParsedAddress } from '../core/address.js';
-import type { Clock, TimerHandle } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import { Call, type CallCarrier, type CallCodec, type CallOwner, type ProtocolCounters } from '../data/call.js';
 import type { CheckBook } from '../data/check-book.js';
 import type { Routable } from '../data/router.js';
 import { UnaryCall } from '../data/unary-call.js';
-import { GrpcCode } from '../errors.js';
 import type { Redactor } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
 import type {
@@ -49,9 +48,6 @@ export interface ConnectionHost {
   onSocket(delta: 1 | -1): void;
 }
 
-/** Longer than a connection takes to tell that it is gone once its calls are, shorter than anybody minds. */
-const DOUBT_MS = 10;
-
 const NOT_OPEN: UnaryResult = {
   ok: false,
   status: { code: 14, message: 'the connection is not open', outcome: 'notSent' },
@@ -70,8 +66,6 @@ export class PoolConnection implements CallCarrier, Routable {
   admitted = false;
   /** The transport is up. */
   connected = false;
-  /** A call on it was lost just now: it may be gone, too. */
-  doubtful = false;
   /** It has been up at least once. */
   proven = false;
   closed = false;
@@ -87,7 +81,6 @@ export class PoolConnection implements CallCarrier, Routable {
   #transport: TransportConnection | undefined;
   /** The transport a probe is under way on. */
   #probed: TransportConnection | undefined;
-  #doubtTimer: TimerHandle;
   #downReason = '';
   #draining = false;
 
@@ -211,7 +204,8 @@ export class PoolConnection implements CallCarrier, Routable {
 
   destroyTransport(): void {
     const transport = this.#transport;
-    this.#disconnected();
+    this.#transport = undefined;
+    this.connected = false;
     if (transport === undefined) return;
     // Told by us, not by the transport's CANCELLED: what these calls owe may be asked again elsewhere.
     this.#endCalls(this.#downReason || 'the connection was given up');
@@ -332,32 +326,14 @@ export class PoolConnection implements CallCarrier, Routable {
     this.endpoint.hasStreams = false;
   }
 
-  noteCallEnded(call: Call, status: WireStatus): void {
+  noteCallEnded(call: Call): void {
     this.#calls.delete(call);
-    if (status.code === GrpcCode.UNAVAILABLE && status.outcome !== 'answered') this.#doubt();
     this.#checkDrained();
   }
 
-  /** Its calls tell of a loss before it does: nothing new goes to it until it has had the time to say so. */
-  #doubt(): void {
-    if (!this.connected || this.doubtful) return;
-    this.doubtful = true;
-    this.#host.onUsableChange(this);
-    this.#doubtTimer = this.#host.clock.setTimeout(() => {
-      this.doubtful = false;
-      this.#host.onUsableChange(this);
-    }, DOUBT_MS);
-  }
-
-  #disconnected(): void {
+  #lose(cause: DownCause): void {
     this.#transport = undefined;
     this.connected = false;
-    this.doubtful = false;
-    this.#host.clock.clearTimeout(this.#doubtTimer);
-  }
-
-  #lose(cause: DownCause): void {
-    this.#disconnected();
     this.#downReason = this.#host.redactor.text(cause.message);
     this.#host.tell(this, { type: 'TRANSPORT_LOST', reason: this.#downReason });
     // The transport ends its streams with a status each; a call made of unary exchanges has none of its own.

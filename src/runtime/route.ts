@@ -50,7 +50,6 @@ export class Route {
     return (
       connection.admitted &&
       connection.connected &&
-      !connection.doubtful &&
       connection.endpoint.served &&
       connection.endpoint.level === this.level
     );
