@@ -13,7 +13,7 @@ export interface StreamContext {
   /** Consecutive failed reopenings. */
   readonly attempt: number;
   readonly delayMs: number;
-  /** The current generation has answered: it works, so its loss is redressed at once. */
+  /** A call has answered since the last loss: it works, so the next loss is redressed at once. */
   readonly answered: boolean;
   readonly epoch: number;
   readonly pauses: readonly PauseReason[];
@@ -101,7 +101,7 @@ export const streamMachine = setup({
     reportReconnected: noEffect,
     /** Reject what is left, tell the owner, forget. */
     reportClosed: noEffect,
-    nextGeneration: assign({ generation: ({ context }) => context.generation + 1, answered: false }),
+    nextGeneration: assign({ generation: ({ context }) => context.generation + 1 }),
     noteOpened: assign({
       connectionId: ({ context, event }) => (event.type === 'CALL_OPENED' ? event.connectionId : context.connectionId),
     }),

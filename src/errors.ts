@@ -42,12 +42,12 @@ export interface AuthzErrorOptions {
 export class AuthzClientError extends Error {
   /** A stable word for programs: `ERR_AUTHZ_...`. */
   readonly code: string;
-  readonly grpcCode?: GrpcCode;
+  declare readonly grpcCode?: GrpcCode;
   readonly retryable: boolean;
   readonly outcome: Outcome;
   /** The request this error is about, where it is about one. */
-  readonly requestId?: string;
-  readonly details?: Readonly<Record<string, unknown>>;
+  declare readonly requestId?: string;
+  declare readonly details?: Readonly<Record<string, unknown>>;
 
   constructor(message: string, code: string, options: AuthzErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

@@ -17,7 +17,7 @@ export interface ConnectionPoolOptions {
   idleTimeout: number;
   /** Default `round_robin`. */
   loadBalancingStrategy: LoadBalancingStrategy;
-  /** Between probes of each connection. Default 30000. */
+  /** Between two probes of an endpoint, by turns over its connections; the shorter of this and `healthCheck.interval` holds. Default 30000. */
   healthCheckInterval: number;
   /** The longest wait for a usable connection. Default 5000. */
   acquireTimeout: number;
@@ -57,7 +57,7 @@ export interface ReconnectConfig {
   maxDelay: number;
   /** Growth per attempt, 1 to 10. Default 2. */
   multiplier: number;
-  /** Full jitter: each delay is drawn from 0 to its bound. Default true. */
+  /** Each delay is drawn from the upper half of its bound, so that clients that failed together do not return together. Default true. */
   jitter: boolean;
   /** A handle's consecutive failed reopenings until it closes; endpoints are redialled for ever. Default 10. */
   maxAttempts: number;

@@ -316,7 +316,7 @@ export class ClientRuntime {
 
   #rootInput(): ClientInput {
     const { options, seed } = this.env;
-    const { healthCheck, failover } = options;
+    const { connectionPool, healthCheck, failover } = options;
     return {
       seed,
       endpoints: this.endpoints.map(({ id, address, level }) => ({
@@ -329,7 +329,7 @@ export class ClientRuntime {
           healthyThreshold: healthCheck.healthyThreshold,
           failoverThreshold: failover.failoverThreshold,
           probeIntervalMs: PROBE_INTERVAL_MS,
-          healthIntervalMs: healthCheck.interval,
+          healthIntervalMs: Math.min(healthCheck.interval, connectionPool.healthCheckInterval),
           healthEnabled: healthCheck.enabled,
           recheck: options.reconnect,
         },

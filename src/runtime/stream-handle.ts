@@ -269,7 +269,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
   }
 
   onReconnecting(attempt: number, delayMs: number): void {
-    this.#host.hub.emit('stream_reconnecting', { streamId: this.getId(), attempt, delayMs });
+    this.#host.hub.emit('stream_reconnecting', { streamId: this.getId(), attempt, delayMs: Math.round(delayMs) });
     this.#callSoon('onReconnect', () => this.#callbacks.onReconnect?.(attempt));
   }
 
