@@ -66,16 +66,13 @@ export function toCliError(error: unknown, context: FailureContext): CliError {
 
 function configurationFailure(error: ConfigurationError, context: FailureContext): CliError {
   const flag = context.flags?.get(error.path) ?? error.path;
-  const reason = error.message.startsWith(`${error.path}: `)
-    ? error.message.slice(error.path.length + 2)
-    : error.message;
-  const inUse = /^address in use/.test(reason)
-    ? '; stop what listens there, or let --port 0 find a free one'
-    : undefined;
-  return new CliError(`${flag}: ${oneLine(reason)}${inUse ?? `; see authz ${context.command} --help`}`, {
-    code: error.code,
-    cause: error,
-  });
+  let reason = error.message.startsWith(`${error.path}: `) ? error.message.slice(error.path.length + 2) : error.message;
+  // "is required together with keyPath": who gives flags knows no paths.
+  for (const [path, name] of context.flags ?? []) reason = reason.replace(new RegExp(`\\b${path}$`), name);
+  const remedy = reason.startsWith('address in use')
+    ? 'stop what listens there, or let --port 0 find a free one'
+    : `see authz ${context.command} --help`;
+  return new CliError(`${flag}: ${oneLine(reason)}; ${remedy}`, { code: error.code, cause: error });
 }
 
 /** The client names Node's code in its message, whatever the transport. */
@@ -99,10 +96,13 @@ function connectionFailure(error: ConnectionError, context: FailureContext): Cli
   if (/name resolution|ENOTFOUND|EAI_/i.test(error.message)) {
     return new CliError(`${address} cannot be resolved to an IP address; check the name after --address`, options);
   }
+  if (/wrong version number/i.test(error.message)) {
+    return new CliError(`${address} does not speak TLS; leave out --tls and the other TLS options`, options);
+  }
   const why = oneLine(error.message).replace(/^no endpoint could be reached: /, '');
   const hint =
     context.usesTls === true
-      ? 'is TLS on there, and are --tls-ca and --server-name right?'
+      ? 'are --tls-ca, --tls-cert and --server-name right?'
       : 'is it a gRPC server, and without TLS? else add --tls';
   return new CliError(`cannot reach ${why.startsWith(address) ? why : `${address} (${why})`}; ${hint}`, options);
 }

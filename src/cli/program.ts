@@ -45,6 +45,11 @@ export function reportFailure(error: unknown): void {
   process.stderr.write(`${inspect(failure.cause ?? failure)}\n`);
 }
 
+/** Node's own form is two lines, and the client's words are those of its options. */
+export function reportWarning(warning: Error): void {
+  process.stderr.write(`authz: warning: ${oneLine(warning.message).replace(/: set tls, or .*$/, '; add --tls')}\n`);
+}
+
 function createProgram(): { command: Command; exitCode: () => number } {
   let exitCode: number = ExitCode.OK;
   const program = new Command('authz');

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { constants } from 'node:os';
+import { loadPolicyDirectory } from '../../engine/index.js';
 import { ConfigurationError } from '../../errors.js';
 import { nonEmpty, wholeNumber } from '../arguments.js';
 import { CliError, ExitCode, toCliError } from '../failure.js';
@@ -45,20 +46,16 @@ export async function demo(flags: DemoFlags): Promise<number> {
   const terminal = createTerminal();
   const interruption = interruptionSignal();
   const isJson = flags.json === true;
-  if (!isJson) {
-    terminal.line(
-      terminal.paint(
-        'bold',
-        `${count(flags.checks)} checks over ${flags.streams} streams; half-way, the primary engine is killed`,
-      ),
-    );
-    terminal.line();
-  }
   try {
+    const directory = directoryOf(flags);
+    const policies = await loadPolicyDirectory(directory);
+    const title = `${count(flags.checks)} checks over ${flags.streams} streams; half-way, the primary engine is killed`;
+    if (!isJson) terminal.line(`${terminal.paint('bold', title)}\n`);
     const result = await runScenario({
       checks: flags.checks,
       streams: flags.streams,
-      policies: policiesOf(flags),
+      policies,
+      directory,
       signal: interruption.signal,
       progress: createProgress(terminal, isJson),
     });
@@ -76,7 +73,7 @@ export async function demo(flags: DemoFlags): Promise<number> {
   }
 }
 
-function policiesOf({ policies }: DemoFlags): string {
+function directoryOf({ policies }: DemoFlags): string {
   const directory = policies ?? examplePolicies();
   if (directory !== undefined) return directory;
   throw new CliError(

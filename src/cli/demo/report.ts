@@ -32,18 +32,18 @@ export function judge(result: ScenarioResult): DemoReport {
     {
       name: 'none answered twice',
       ok: tally.answeredTwice === 0 && tally.unknown === 0 && streamsEnded === streams,
-      detail: `${count(tally.answeredTwice)} answered twice, ${count(tally.unknown)} answers to what was not asked`,
+      detail: `${count(tally.answeredTwice)} answered twice, ${count(tally.unknown)} never asked for`,
     },
     {
       name: 'every decision is right',
       // Only one kind of decision would be right by chance.
       ok: tally.wrong === 0 && allowed > 0 && denied > 0,
-      detail: `${count(tally.wrong)} differ from the policies, worked out apart: ${count(allowed)} allow, ${count(denied)} deny, ${count(tally.uniqueQuestions)} questions`,
+      detail: `${count(tally.wrong)} wrong of ${count(allowed + denied)}: ${count(allowed)} allow, ${count(denied)} deny, as the policies say`,
     },
     {
       name: 'killed in full flight',
       ok: inFlightAtKill > 0,
-      detail: `${count(inFlightAtKill)} checks were unanswered when the primary was killed`,
+      detail: `${count(inFlightAtKill)} checks unanswered at that moment`,
     },
     {
       name: 'failed over to the backup',
@@ -107,12 +107,12 @@ export function printReport(terminal: Terminal, report: DemoReport): void {
   heading(terminal, 'Speed');
   const speed = [
     ['flat out', `${count(report.flatOutChecksPerSecond)} checks/s`, 'the first half, up to the kill'],
-    ['overall', `${count(report.checksPerSecond)} checks/s`, 'the second half is spread over outage and return'],
+    ['overall', `${count(report.checksPerSecond)} checks/s`, 'the second half is spread over the outage'],
     [
       'latency',
       `p50 ${ms(latencyMs.p50)}  p90 ${ms(latencyMs.p90)}  p99 ${ms(latencyMs.p99)}  max ${ms(latencyMs.max)}`,
     ],
-    ['longest pause', ms(report.longestPauseMs), 'without any answer, the failover included'],
+    ['longest pause', ms(report.longestPauseMs), 'without an answer, the failover included'],
   ];
   for (const line of formatTable(speed, (cell, _row, column) => (column === 2 ? terminal.paint('dim', cell) : cell)))
     terminal.line(`  ${line}`);
@@ -131,7 +131,7 @@ function printTimeline(terminal: Terminal, timeline: readonly TimelineEntry[]): 
   heading(terminal, 'Timeline');
   const rows = timeline.map(({ event, atMs, sinceKillMs, detail }) => [
     ms(atMs).padStart(9),
-    (sinceKillMs === undefined ? '' : `kill +${ms(sinceKillMs)}`).padStart(15),
+    (sinceKillMs === undefined ? '' : `kill +${ms(sinceKillMs)}`).padStart(14),
     TITLES[event],
     detail,
   ]);

@@ -1,7 +1,7 @@
 /** The demo's plot: two engines, one client, many checks; the primary dies half-way and comes back. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { loadPolicyDirectory } from '../../engine/index.js';
+import type { PolicySet } from '../../engine/index.js';
 import { type AuthzClient, type BidirectionalStreamHandle, createClient } from '../../index.js';
 import { CliError } from '../failure.js';
 import { type EngineProcess, Engines } from './engines.js';
@@ -11,7 +11,7 @@ import { Timeline, type TimelineEntry } from './timeline.js';
 import { Pace, Workload } from './workload.js';
 
 /** How long the backup serves alone before the primary is started again. */
-const OUTAGE_MS = 1_500;
+const OUTAGE_MS = 4_000;
 /** Of unbroken health before traffic moves back; the default of a minute would be a long demo. */
 const FAILBACK_DELAY_MS = 1_000;
 const FAILOVER_LIMIT_MS = 10_000;
@@ -23,7 +23,10 @@ const POLL_MS = 20;
 export interface ScenarioOptions {
   readonly checks: number;
   readonly streams: number;
-  readonly policies: string;
+  /** What every answer is held against. */
+  readonly policies: PolicySet;
+  /** Where the engines read the same ones. */
+  readonly directory: string;
   readonly signal: AbortSignal;
   readonly progress: ScenarioProgress;
 }
@@ -35,6 +38,8 @@ export interface ScenarioProgress {
 }
 
 export interface ScenarioResult {
+  /** Their addresses. */
+  readonly engines: { readonly primary: string; readonly backup: string };
   readonly checks: number;
   readonly streams: number;
   readonly tally: TallyResult;
@@ -56,23 +61,26 @@ export interface ScenarioResult {
 
 /** Runs it to the end, or to the signal: then it rejects with the signal's reason. Engines and client are gone either way. */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
-  const policies = await loadPolicyDirectory(options.policies);
   const broken = new AbortController();
   const signal = AbortSignal.any([options.signal, broken.signal]);
-  const engines = new Engines(options.policies, (error) => broken.abort(error));
+  const engines = new Engines(options.directory, (error) => broken.abort(error));
   const timeline = new Timeline();
   try {
     const [primary, backup] = await Promise.all([engines.start('primary'), engines.start('backup')]);
     signal.throwIfAborted();
-    timeline.add(
-      'engines_started',
-      `primary ${primary.address}, backup ${backup.address}, ${primary.policies} policies each`,
-    );
+    timeline.add('engines_started', `${primary.address} and ${backup.address}`);
     await using client = createDemoClient(primary, backup, options.streams);
     // Disposal waits for what is owed; after an abort nobody wants it.
     signal.addEventListener('abort', () => void client.disconnect({ force: true }), { once: true });
-    record(client, timeline);
-    const run = new DemoRun(options, createQuestions(policies), { client, engines, primary, timeline, signal });
+    record(client, timeline, [primary, backup]);
+    const run = new DemoRun(options, createQuestions(options.policies), {
+      client,
+      engines,
+      primary,
+      backup,
+      timeline,
+      signal,
+    });
     const result = await run.play();
     signal.throwIfAborted();
     return result;
@@ -95,24 +103,35 @@ function createDemoClient(primary: EngineProcess, backup: EngineProcess, streams
   });
 }
 
-function record(client: AuthzClient, timeline: Timeline): void {
+function record(
+  client: AuthzClient,
+  timeline: Timeline,
+  [primary, backup]: readonly [EngineProcess, EngineProcess],
+): void {
+  const names = new Map([primary, backup].map(({ address, name }) => [address, name]));
+  const nameOf = (address: string): string => names.get(address) ?? address;
   client
     .on('connected', ({ address }) => {
-      if (timeline.first('connected') === undefined) timeline.add('connected', address);
+      if (timeline.first('connected') === undefined) timeline.add('connected', `to the ${nameOf(address)}`);
     })
-    .on('failover_started', ({ from, to, reason }) => timeline.add('failover_started', `${from} → ${to}: ${reason}`))
-    .on('failover_completed', ({ address }) => timeline.add('failover_completed', `traffic is on ${address}`))
-    .on('failover_failed', ({ address, error }) => timeline.add('failover_failed', `${address}: ${error.message}`))
+    .on('failover_started', ({ from, to, reason }) => {
+      timeline.add('failover_started', `${nameOf(from)} → ${nameOf(to)}: ${reason}`);
+    })
+    .on('failover_completed', ({ address }) => timeline.add('failover_completed', `served by the ${nameOf(address)}`))
+    .on('failover_failed', ({ address, error }) => {
+      timeline.add('failover_failed', `${nameOf(address)}: ${error.message}`);
+    })
     .on('failback_scheduled', ({ address, delayMs }) => {
-      timeline.add('failback_scheduled', `${address} serves again; back after ${delayMs} ms of it`);
+      timeline.add('failback_scheduled', `the ${nameOf(address)} serves; back after ${delayMs} ms of it`);
     })
-    .on('failback_completed', ({ address }) => timeline.add('failback_completed', `traffic is on ${address}`));
+    .on('failback_completed', ({ address }) => timeline.add('failback_completed', `served by the ${nameOf(address)}`));
 }
 
 interface Stage {
   readonly client: AuthzClient;
   readonly engines: Engines;
   readonly primary: EngineProcess;
+  readonly backup: EngineProcess;
   readonly timeline: Timeline;
   readonly signal: AbortSignal;
 }
@@ -176,11 +195,11 @@ class DemoRun {
     try {
       this.#startedAt = performance.now();
       await this.#workload.run();
-      timeline.add('all_sent', `${this.#tally.sent} checks`);
+      timeline.add('all_sent', '');
       await this.#outage;
       await this.#until(() => this.#tally.inFlight === 0);
       const busyMs = performance.now() - this.#startedAt;
-      timeline.add('all_settled', `${this.#tally.answered} answers`);
+      timeline.add('all_settled', '');
       progress.update(this.#tally.answered, this.#phase);
       // Answers that should not come would come until the streams have ended.
       for (const handle of this.#handles) handle.end();
@@ -197,7 +216,7 @@ class DemoRun {
     const { primary, timeline } = this.#stage;
     const { inFlight, answered } = this.#tally;
     const dead = primary.kill();
-    timeline.add('primary_killed', `SIGKILL to ${primary.address}, ${inFlight} checks in flight`);
+    timeline.add('primary_killed', `SIGKILL, with ${inFlight} checks in flight`);
     this.#atKill = { inFlight, answered, afterMs: performance.now() - this.#startedAt };
     this.#pace.spread(performance.now());
     this.#phase = 'primary killed, failing over';
@@ -213,7 +232,7 @@ class DemoRun {
       if (await timeline.happened('failover_completed', FAILOVER_LIMIT_MS, signal)) this.#phase = 'on the backup';
       await delay(OUTAGE_MS, undefined, { signal });
       const restarted = await engines.start('primary', primary.port);
-      timeline.add('primary_restarted', `${restarted.address}, the same port`);
+      timeline.add('primary_restarted', `on the same port, ${restarted.port}`);
       this.#phase = 'primary restarted, failing back';
       if (await timeline.happened('failback_completed', FAILBACK_LIMIT_MS, signal)) this.#phase = 'back on the primary';
     } finally {
@@ -230,14 +249,16 @@ class DemoRun {
     const { checks, streams } = this.#options;
     const { answered, inFlight, afterMs } = this.#atKill;
     if (this.#outage === undefined) throw new CliError('the demo ended before its half: the primary was never killed');
+    const { primary, backup, timeline } = this.#stage;
     return {
+      engines: { primary: primary.address, backup: backup.address },
       checks,
       streams,
       tally: this.#tally.result(),
-      timeline: this.#stage.timeline.entries,
+      timeline: timeline.entries,
       latencyMs: this.#tally.latencies(),
       longestPauseMs: this.#tally.longestPauseMs,
-      durationMs: this.#stage.timeline.elapsedMs(),
+      durationMs: timeline.elapsedMs(),
       checksPerSecond: (this.#tally.answered / busyMs) * 1_000,
       flatOutChecksPerSecond: afterMs === 0 ? 0 : (answered / afterMs) * 1_000,
       inFlightAtKill: inFlight,

@@ -151,7 +151,7 @@ export class Tally {
   }
 
   #numberOf(requestId: string): number | undefined {
-    const digits = /^demo-(\d{1,9})$/.exec(requestId)?.[1];
+    const digits = /^demo-(0|[1-9]\d{0,8})$/.exec(requestId)?.[1];
     const number = digits === undefined ? NaN : Number(digits);
     return number < this.#sent ? number : undefined;
   }

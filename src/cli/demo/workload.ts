@@ -11,7 +11,7 @@ import { Tally } from './tally.js';
 const WINDOW_PER_STREAM = 128;
 const TICK_MS = 10;
 /** While spread, this much of what is left is sent in that time, and so on: however long the wait, checks keep flowing. */
-const SPREAD_MS = 4_000;
+const SPREAD_MS = 5_000;
 
 /** How fast: flat out, or so that the rest lasts until it is told to go flat out again. */
 export class Pace {
