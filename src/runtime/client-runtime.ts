@@ -123,8 +123,8 @@ export class ClientRuntime {
 
   /** Why no connection is usable, or undefined while one is. */
   whyUnserved(): string | undefined {
-    if (this.route.usable.length > 0) return undefined;
     if (this.#tokens.lastError !== undefined) return this.#tokens.lastError.message;
+    if (this.route.usable.length > 0) return undefined;
     return this.endpoints
       .map(({ address, lastDialError }) => `${address.text} (${lastDialError ?? 'not connected yet'})`)
       .join(', ');
@@ -253,6 +253,7 @@ export class ClientRuntime {
       },
       onLeaving: (connection) => this.streams.retireFrom(connection),
       onLost: (connection) => {
+        this.#tokens.reread();
         this.route.refresh();
         this.streams.retireLanes(connection);
         this.lifecycle.checkDrainedSoon();

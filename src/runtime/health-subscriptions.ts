@@ -1,5 +1,6 @@
 import type { TimerHandle } from '../core/clock.js';
 import { ConfigurationError } from '../errors.js';
+import type { ClientEvents } from '../events.js';
 import type { HealthCheckResult, HealthStatus, HealthStreamCallbacks } from '../types.js';
 import type { Environment } from './environment.js';
 import type { ServedEndpoint } from './served-endpoint.js';
@@ -57,19 +58,32 @@ export class HealthSubscriptions {
       throw new ConfigurationError('interval', `at most ${MAX_SUBSCRIPTIONS} health monitors at a time`);
     }
     let timer: TimerHandle;
+    let isProbing = false;
+    let told: HealthStatus | undefined;
     const ended = new AbortController();
     const round = async (): Promise<void> => {
       if (ended.signal.aborted) return;
+      isProbing = true;
       const result = await probe();
+      isProbing = false;
       if (isAborted(ended)) return;
+      told = result.status;
       if (result.error === undefined) hub.emit('health_stream_check', result);
       else hub.emit('health_stream_error', result.error);
       timer = clock.setTimeout(() => void round(), intervalMs);
     };
+    // What a Watch says is not left to the interval.
+    const onChange = ({ status, address }: ClientEvents['health_status_change']): void => {
+      if (isProbing || status === told || address !== this.#source.primaryEndpoint.address.text) return;
+      clock.clearTimeout(timer);
+      void round();
+    };
+    hub.on('health_status_change', onChange);
     void round();
     const unsubscribe = (): void => {
       ended.abort();
       clock.clearTimeout(timer);
+      hub.off('health_status_change', onChange);
       this.#monitors.delete(unsubscribe);
     };
     this.#monitors.add(unsubscribe);

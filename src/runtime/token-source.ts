@@ -18,6 +18,8 @@ export interface TokenSourceOptions {
 /** Before this much of a token's life is left, the next one is fetched; at most half of it. */
 const EARLY_MS = 30_000;
 const RETRY_MS = 1_000;
+/** A token that lives for moments is not fetched more often than this. */
+const MIN_RENEWAL_MS = 100;
 
 /** The headers of every call: static metadata and a bearer token, fetched ahead of need and kept in memory alone. */
 export class TokenSource {
@@ -25,17 +27,21 @@ export class TokenSource {
   #headers: WireMetadata | undefined;
   #fetching = false;
   #refreshed = true;
-  #hadToken = false;
+  #lastToken: string | undefined;
   #timer: TimerHandle;
   #stopped = false;
-  /** Why there are no headers just now. */
-  lastError: Error | undefined;
+  #lastError: Error | undefined;
 
   constructor(options: TokenSourceOptions) {
     this.#options = options;
     const { credentials, metadata } = options;
     if (credentials === undefined) this.#headers = metadata;
     else if (typeof credentials === 'string') this.#headers = this.#withToken(credentials);
+  }
+
+  /** Why there are no headers just now. */
+  get lastError(): Error | undefined {
+    return this.#headers === undefined ? this.#lastError : undefined;
   }
 
   /** The headers to send now, or undefined while a token is being fetched; `onReady` follows. */
@@ -55,6 +61,11 @@ export class TokenSource {
     return true;
   }
 
+  /** Connections are opened anew, and the token is to be read anew for them; the one in use serves until it is there. */
+  reread(): void {
+    if (this.#headers !== undefined) this.#fetch();
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#options.clock.clearTimeout(this.#timer);
@@ -70,30 +81,31 @@ export class TokenSource {
   async #exchange(credentials: Exclude<Credentials, string>): Promise<void> {
     try {
       const { token, expiresAtMs } = resolveToken(await credentials());
-      const rotated = this.#hadToken;
+      const before = this.#lastToken;
       this.#headers = this.#withToken(token);
-      this.#hadToken = true;
+      this.#lastToken = token;
       // A first token has not been refused yet; one fetched because of a refusal is not replaced again for the same reason.
-      this.#refreshed = this.#refreshed && rotated;
-      this.lastError = undefined;
+      this.#refreshed = this.#refreshed && before !== undefined;
+      this.#lastError = undefined;
       if (expiresAtMs !== undefined) this.#renewAt(expiresAtMs);
       this.#fetching = false;
-      if (!this.#stopped) this.#options.onReady(rotated);
+      if (!this.#stopped) this.#options.onReady(before !== undefined && before !== token);
     } catch (cause) {
       this.#fetching = false;
-      this.lastError = new ConnectionError('credentials: the function that gives the token failed', {
+      const error = new ConnectionError('credentials: the function that gives the token failed', {
         cause,
         grpcCode: GrpcCode.UNAUTHENTICATED,
       });
+      this.#lastError = error;
       if (this.#stopped) return;
-      this.#options.onError(this.lastError);
+      this.#options.onError(error);
       this.#schedule(RETRY_MS);
     }
   }
 
   #renewAt(expiresAt: number): void {
     const leftMs = expiresAt - Date.now();
-    this.#schedule(Math.max(RETRY_MS, leftMs - Math.min(EARLY_MS, leftMs / 2)));
+    this.#schedule(leftMs > 0 ? Math.max(MIN_RENEWAL_MS, leftMs - Math.min(EARLY_MS, leftMs / 2)) : RETRY_MS);
   }
 
   #schedule(delayMs: number): void {
