@@ -436,11 +436,13 @@ export class AuthzClient implements TypedEmitter {
 
   // --- health ---------------------------------------------------------------------------------------------------------------------
 
-  /** Probes the served endpoint now. Never rejects: a failed probe is a result with `error`. */
+  /** Probes the served endpoint now, connecting first where nothing is. Never rejects: a failed probe is a result with `error`. */
   async checkHealth(): Promise<HealthCheckResult> {
     const { hold } = this.#runtime.env;
     hold.acquire();
     try {
+      // What keeps it from connecting is the endpoint's to tell, in the result.
+      if (this.#runtime.primaryEndpoint.connectedCount === 0) await this.connect().catch(() => undefined);
       return await this.#runtime.primaryEndpoint.checkNow(this.#options.healthCheck.timeout);
     } finally {
       hold.release();

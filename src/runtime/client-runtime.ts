@@ -98,6 +98,8 @@ export class ClientRuntime {
       clearFailures: () => {
         for (const endpoint of this.endpoints) if (!endpoint.served) endpoint.lastDialError = undefined;
       },
+      failures: () =>
+        this.endpoints.map(({ address, lastDialError = '' }) => ({ address: address.text, reason: lastDialError })),
       isHopeless: () => this.endpoints.every(({ lastDialError, served }) => lastDialError !== undefined && !served),
     });
     this.pool = this.#createPool();

@@ -26,6 +26,8 @@ export interface LifecycleHost {
   whyUnserved(): string | undefined;
   /** Forgets why endpoints could not be reached: they are tried anew. */
   clearFailures(): void;
+  /** Why each address could not be reached. */
+  failures(): { address: string; reason: string }[];
   /** Every endpoint has failed, none is served. */
   isHopeless(): boolean;
 }
@@ -108,7 +110,11 @@ export class Lifecycle {
 
   onDialFailed(): void {
     if (this.#connecting === undefined || !this.#host.isHopeless()) return;
-    this.#settleConnect(new ConnectionError(`no endpoint could be reached: ${this.#host.whyUnserved() ?? 'no route'}`));
+    this.#settleConnect(
+      new ConnectionError(`no endpoint could be reached: ${this.#host.whyUnserved() ?? 'no route'}`, {
+        details: { endpoints: this.#host.failures() },
+      }),
+    );
   }
 
   disconnect(force: boolean, timeoutMs: number): Promise<void> {
