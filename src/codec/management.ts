@@ -23,9 +23,12 @@ function decodeWhole(name: string, bytes: Uint8Array): Record<string, unknown> {
 
 /** Throws ConfigurationError unless exactly one of `path`, `url` and `inline` is given. */
 export function encodeLoadPolicies(source: PolicySource): Uint8Array {
-  const { path, url, inline } = source as { path?: string; url?: string; inline?: readonly string[] };
-  const given = [path, url, inline].filter((one) => one !== undefined);
-  if (given.length !== 1) throw new ConfigurationError('source', 'must have exactly one of path, url and inline');
+  // From untyped callers, `source` may be anything.
+  const given: unknown = source;
+  if (typeof given !== 'object' || given === null) throw new ConfigurationError('source', 'must be an object');
+  const { path, url, inline } = given as { path?: string; url?: string; inline?: readonly string[] };
+  if ([path, url, inline].filter((one) => one !== undefined).length !== 1)
+    throw new ConfigurationError('source', 'must have exactly one of path, url and inline');
   const type = typeOf('LoadPoliciesRequest');
   const fields = inline === undefined ? (path === undefined ? { url } : { path }) : { inline: { documents: inline } };
   const fault = type.verify(fields);
@@ -38,10 +41,10 @@ export function decodeLoadPolicies(bytes: Uint8Array): LoadPoliciesResult {
   return { count, errors: errors.map(({ source, line, reason }) => ({ source, line, reason })) };
 }
 
-export function encodeReloadPolicies(options: { readonly force?: boolean }): Uint8Array {
-  return typeOf('ReloadPoliciesRequest')
-    .encode({ force: options.force === true })
-    .finish();
+/** Throws ConfigurationError unless `force` is a boolean or absent. */
+export function encodeReloadPolicies({ force = false }: { readonly force?: boolean }): Uint8Array {
+  if (typeof force !== 'boolean') throw new ConfigurationError('reloadPolicies.force', 'must be a boolean');
+  return typeOf('ReloadPoliciesRequest').encode({ force }).finish();
 }
 
 export function decodeReloadPolicies(bytes: Uint8Array): ReloadPoliciesResult {
