@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ActorRefFrom } from 'xstate';
 import type { clientMachine } from '../machines/index.js';
 import { type DecodedResponse, FrozenResults } from './codec/codec.js';
+import { refuseOversize } from './data/message-size.js';
 import { AuthzClientError, ConfigurationError, GrpcCode, PoolExhaustedError, ProtocolError } from './errors.js';
 import type { ClientEventListener, ClientEventName, TypedEmitter } from './events.js';
 import {
@@ -211,15 +212,7 @@ export class AuthzClient implements TypedEmitter {
       valid.map(({ request }) => request),
       valid.map(({ wireId }) => wireId),
     );
-    if (bytes.length > this.#options.maxMessageBytes) {
-      throw new ConfigurationError(
-        'requests',
-        `are ${bytes.length} bytes encoded, more than maxMessageBytes (${this.#options.maxMessageBytes})`,
-        {
-          grpcCode: GrpcCode.RESOURCE_EXHAUSTED,
-        },
-      );
-    }
+    refuseOversize(bytes, this.#options.maxMessageBytes, 'requests');
     const { totals } = this.#runtime.book;
     const startedAt = this.#runtime.clock.now();
     totals.total += valid.length;
@@ -527,6 +520,7 @@ export class AuthzClient implements TypedEmitter {
 
   async #manage(path: string, bytes: Uint8Array): Promise<Uint8Array> {
     this.#runtime.lifecycle.refuseWhenClosing('policy management');
+    refuseOversize(bytes, this.#options.maxMessageBytes, 'source');
     try {
       return await this.#runtime.unary.exchange({ path, bytes, timeoutMs: this.#options.timeoutMs, idempotent: false });
     } finally {
@@ -558,16 +552,7 @@ export class AuthzClient implements TypedEmitter {
     const { codec, counters } = env;
     const { requestId } = request;
     const bytes = codec.encodeCheckRequest(request, requestId);
-    if (bytes.length > this.#options.maxMessageBytes) {
-      throw new ConfigurationError(
-        'request',
-        `is ${bytes.length} bytes encoded, more than maxMessageBytes (${this.#options.maxMessageBytes})`,
-        {
-          requestId,
-          grpcCode: GrpcCode.RESOURCE_EXHAUSTED,
-        },
-      );
-    }
+    refuseOversize(bytes, this.#options.maxMessageBytes, 'request', requestId);
     const actions = [...request.actions];
     const startedAt = this.#runtime.clock.now();
     book.totals.total++;

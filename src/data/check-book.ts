@@ -1,13 +1,8 @@
 import { DeadlineWheel } from '../core/deadline-wheel.js';
 import type { Clock } from '../core/clock.js';
-import {
-  type AuthzClientError,
-  BackpressureError,
-  ConfigurationError,
-  ConnectionError,
-  TimeoutError,
-} from '../errors.js';
+import { type AuthzClientError, BackpressureError, ConnectionError, TimeoutError } from '../errors.js';
 import type { CheckRequest, CheckResponse } from '../types.js';
+import { refuseOversize } from './message-size.js';
 import { type CheckSink, PendingCheck } from './pending-check.js';
 
 export interface CheckBookOptions {
@@ -83,16 +78,7 @@ export class CheckBook {
     }
     const wireId = this.#isTaken(request.requestId) ? this.#suffixed(request.requestId) : request.requestId;
     const bytes = encode(request, wireId);
-    if (bytes.length > maxMessageBytes) {
-      throw new ConfigurationError(
-        'request',
-        `is ${bytes.length} bytes encoded, more than maxMessageBytes (${maxMessageBytes})`,
-        {
-          requestId: request.requestId,
-          grpcCode: 8,
-        },
-      );
-    }
+    refuseOversize(bytes, maxMessageBytes, 'request', request.requestId);
     if (this.#bytes + bytes.length > maxPendingBytes) {
       throw new BackpressureError(
         `maxPendingBytes: ${this.#bytes} bytes are pending already; await some checks, or raise the limit`,
