@@ -3,7 +3,14 @@ import type { ActorRefFrom } from 'xstate';
 import type { clientMachine } from '../machines/index.js';
 import { type DecodedResponse, FrozenResults } from './codec/codec.js';
 import { refuseOversize } from './data/message-size.js';
-import { AuthzClientError, ConfigurationError, GrpcCode, PoolExhaustedError, ProtocolError } from './errors.js';
+import {
+  AuthzClientError,
+  ConfigurationError,
+  GrpcCode,
+  PoolExhaustedError,
+  ProtocolError,
+  TimeoutError,
+} from './errors.js';
 import type { ClientEventListener, ClientEventName, TypedEmitter } from './events.js';
 import {
   type AdvancedStreamOptions,
@@ -11,6 +18,7 @@ import {
   type BackpressureConfig,
   type DeduplicationOptions,
   type PooledClientOptions,
+  requireOptions,
   requireWholeNumber,
   resolveAdvancedStreamOptions,
   resolveBackpressure,
@@ -24,6 +32,7 @@ import {
   validateCheckOptions,
 } from './options.js';
 import { ClientRuntime } from './runtime/client-runtime.js';
+import { encodeRequest } from './runtime/encode-request.js';
 import { HealthSubscriptions } from './runtime/health-subscriptions.js';
 import { CHECK, CHECK_BATCH, LOAD_POLICIES, RELOAD_POLICIES } from './runtime/paths.js';
 import { PromiseSink } from './runtime/promise-sink.js';
@@ -115,6 +124,7 @@ export class AuthzClient implements TypedEmitter {
    * @param options `force`: do not wait; `timeoutMs`: how long to wait, milliseconds (default: the client's `timeout`)
    */
   disconnect(options: { force?: boolean; timeoutMs?: number } = {}): Promise<void> {
+    requireOptions('disconnect', options, ['force', 'timeoutMs']);
     const { force = false, timeoutMs = this.#options.timeoutMs } = options;
     if (typeof force !== 'boolean') throw new ConfigurationError('disconnect.force', 'must be a boolean');
     requireWholeNumber('disconnect.timeoutMs', timeoutMs, 0, 2 ** 31 - 1);
@@ -185,7 +195,7 @@ export class AuthzClient implements TypedEmitter {
   async check(request: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
     const checked = this.#toRequest(request, false);
     this.#runtime.lifecycle.refuseWhenClosing('check', checked.requestId);
-    const resolved = this.#resolve(options);
+    const resolved = this.#resolve(options, checked.requestId);
     if (resolved.metadata !== undefined) return this.#checkUnary(checked, resolved);
     const { timeoutMs, signal } = resolved;
     const sink = new PromiseSink();
@@ -253,7 +263,7 @@ export class AuthzClient implements TypedEmitter {
     backpressure?: Partial<BackpressureConfig>,
   ): BidirectionalStreamHandle {
     validateCallbacks(callbacks);
-    const limits = resolveBackpressure(this.#options.backpressure, backpressure ?? {});
+    const limits = resolveBackpressure(this.#options.backpressure, backpressure);
     this.#runtime.lifecycle.refuseWhenClosing('createBidirectionalStream');
     this.#refuseStreamsBeyond(1);
     const handle = new StreamHandle(this.#handleHost(limits), callbacks);
@@ -283,7 +293,7 @@ export class AuthzClient implements TypedEmitter {
   ): BidirectionalStreamHandle[] {
     requireWholeNumber('count', count, 1, 10_000);
     validateCallbacks(callbacks);
-    resolveBackpressure(this.#options.backpressure, backpressure ?? {});
+    resolveBackpressure(this.#options.backpressure, backpressure);
     this.#refuseStreamsBeyond(count);
     const handles: BidirectionalStreamHandle[] = [];
     for (let index = 0; index < count; index++) {
@@ -514,6 +524,7 @@ export class AuthzClient implements TypedEmitter {
   /** @throws ProtocolError PERMISSION_DENIED where management is closed */
   async reloadPolicies(options: { force?: boolean } = {}): Promise<ReloadPoliciesResult> {
     const { codec } = this.#runtime.env;
+    requireOptions('reloadPolicies', options, ['force']);
     const answer = await this.#manage(RELOAD_POLICIES, codec.encodeReloadPolicies(options));
     return codec.decodeReloadPolicies(answer);
   }
@@ -538,10 +549,13 @@ export class AuthzClient implements TypedEmitter {
     return { ...input, requestId: `${this.#idPrefix}-${this.#idCount}` };
   }
 
-  #resolve(options: CheckOptions | undefined): ResolvedCheckOptions {
-    return validateCheckOptions(options, this.#options.timeoutMs, this.#runtime.clock.now(), {
+  /** @throws ConfigurationError; TimeoutError for a deadline that has passed already */
+  #resolve(options: CheckOptions | undefined, requestId?: string): ResolvedCheckOptions {
+    const resolved = validateCheckOptions(options, this.#options.timeoutMs, this.#runtime.clock.now(), {
       allowCredentials: !this.#options.isExposed,
     });
+    if (resolved.timeoutMs <= 0) throw new TimeoutError('options.deadline: has passed already', 0, { requestId });
+    return resolved;
   }
 
   async #checkUnary(
@@ -551,7 +565,7 @@ export class AuthzClient implements TypedEmitter {
     const { env, unary, book } = this.#runtime;
     const { codec, counters } = env;
     const { requestId } = request;
-    const bytes = codec.encodeCheckRequest(request, requestId);
+    const bytes = encodeRequest(codec, request, requestId);
     refuseOversize(bytes, this.#options.maxMessageBytes, 'request', requestId);
     const actions = [...request.actions];
     const startedAt = this.#runtime.clock.now();
@@ -585,15 +599,16 @@ export class AuthzClient implements TypedEmitter {
     try {
       const request = this.#toRequest(input, false, `requests[${index}]`);
       // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
-      this.#runtime.env.codec.encodeCheckRequest(request, request.requestId);
+      encodeRequest(this.#runtime.env.codec, request, request.requestId, `requests[${index}]`);
       // The server audits by the request's own id; only its twin in the same batch gets another.
       let wireId = request.requestId;
       for (let suffix = index; wireIds.has(wireId); suffix++) wireId = `${request.requestId}#${suffix}`;
       wireIds.add(wireId);
       return { request, wireId, error: undefined };
     } catch (error) {
-      if (!(error instanceof AuthzClientError)) throw error;
-      return { request: placeholder(input), wireId: '', error };
+      const isTyped = error instanceof AuthzClientError;
+      const fault = isTyped ? error : new ConfigurationError(`requests[${index}]`, 'cannot be read', { cause: error });
+      return { request: placeholder(input), wireId: '', error: fault };
     }
   }
 
@@ -654,7 +669,7 @@ export class AuthzClient implements TypedEmitter {
       ensureOrdering: runtime.streams.streamOptions.ensureOrdering,
       submit: (request, timeoutMs, sink, route) => runtime.desk.submit(request, timeoutMs, sink, route),
       toRequest: (input, requireRequestId) => this.#toRequest(input, requireRequestId),
-      resolve: (options) => this.#resolve(options),
+      resolve: (options, requestId) => this.#resolve(options, requestId),
       checkUnary: (request, options) => this.#checkUnary(request, options),
       cancel: runtime.cancel,
       stateOf: (id) => runtime.actors.stateOf(id),

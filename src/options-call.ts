@@ -44,6 +44,24 @@ export function validateCallbacks(callbacks: unknown): asserts callbacks is Stre
   }
 }
 
+/**
+ * An object with none but these keys, for the options of single methods.
+ * @throws ConfigurationError naming `path`, or the key below it
+ */
+export function requireOptions(path: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ConfigurationError(path, `must be an object, got ${describe(options)}`);
+  }
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    const near = nearestName(key, known);
+    throw new ConfigurationError(
+      `${path}.${key.slice(0, 64)}`,
+      `is not a known option${near === undefined ? '' : `; did you mean "${near}"?`}`,
+    );
+  }
+}
+
 /** {@link CheckOptions}, resolved. */
 export interface ResolvedCheckOptions {
   /** When the answer must be in, on the client's monotonic clock. May be past: then the check has timed out already. */
@@ -78,17 +96,7 @@ export function validateCheckOptions(
 ): ResolvedCheckOptions {
   if (options === undefined)
     return { deadlineMs: nowMs + timeoutMs, timeoutMs, signal: undefined, metadata: undefined };
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new ConfigurationError('options', `must be an object, got ${describe(options)}`);
-  }
-  for (const key of Object.keys(options)) {
-    if (CHECK_OPTIONS.includes(key)) continue;
-    const near = nearestName(key, CHECK_OPTIONS);
-    throw new ConfigurationError(
-      `options.${key.slice(0, 64)}`,
-      `is not a known option${near === undefined ? '' : `; did you mean "${near}"?`}`,
-    );
-  }
+  requireOptions('options', options, CHECK_OPTIONS);
   const given = options as Record<string, unknown>;
   const remainingMs = remainingUntil(given['deadline'], timeoutMs, context.wallNowMs);
   return {

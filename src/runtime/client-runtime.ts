@@ -14,6 +14,7 @@ import type { Transport } from '../transport/port.js';
 import type { ConnectionState, HealthCheckResult } from '../types.js';
 import { Actors, EffectScope } from './actors.js';
 import { CheckDesk } from './check-desk.js';
+import { encodeRequest } from './encode-request.js';
 import type { Environment } from './environment.js';
 import { Lifecycle } from './lifecycle.js';
 import { Monitor } from './monitor.js';
@@ -156,7 +157,7 @@ export class ClientRuntime {
       maxPendingChecks: options.maxPendingChecks,
       maxPendingBytes: options.maxPendingBytes,
       maxMessageBytes: options.maxMessageBytes,
-      encode: (request, wireId) => codec.encodeCheckRequest(request, wireId),
+      encode: (request, wireId) => encodeRequest(codec, request, wireId),
       onBusy: (busy) => this.#onBusy(busy),
       whyUnserved: () => this.whyUnserved(),
     });

@@ -36,6 +36,8 @@ export class HealthSubscriptions {
   }
 
   subscribe(callbacks: HealthStreamCallbacks): () => void {
+    const given: unknown = callbacks;
+    if (typeof given !== 'object' || given === null) throw new ConfigurationError('callbacks', 'must be an object');
     for (const name of ['onStatusChange', 'onHealthCheck', 'onError'] as const) {
       if (typeof callbacks[name] !== 'function')
         throw new ConfigurationError(`callbacks.${name}`, 'must be a function');

@@ -60,7 +60,7 @@ export interface HandleHost {
     route: (check: PendingCheck) => boolean,
   ): PendingCheck | undefined;
   toRequest(input: CheckInput, requireRequestId: boolean): CheckRequest;
-  resolve(options: CheckOptions | undefined): ResolvedCheckOptions;
+  resolve(options: CheckOptions | undefined, requestId: string): ResolvedCheckOptions;
   /** A check with headers of its own: it cannot ride on a stream. */
   checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse>;
   /** Settles an aborted check. */
@@ -148,7 +148,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
 
   async check(input: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
     const request = this.#host.toRequest(input, false);
-    const resolved = this.#host.resolve(options);
+    const resolved = this.#host.resolve(options, request.requestId);
     const { timeoutMs, signal } = resolved;
     if (this.#ending)
       throw new StreamClosedError('check after end(): the stream takes no more requests', {
