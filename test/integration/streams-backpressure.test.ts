@@ -1,10 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  type BackpressureConfig,
-  BackpressureError,
-  ConfigurationError,
-  StreamClosedError,
-} from '../../src/index.js';
+import { type BackpressureConfig, BackpressureError, ConfigurationError, StreamClosedError } from '../../src/index.js';
 import { allow, type ScriptedStream, type WireRequest } from '../support/scripted-server.js';
 import { question, questions, Recorder, recordEvents, refusal, rejection, useStage } from '../support/stage.js';
 

@@ -471,7 +471,7 @@ describe('answers', () => {
   test('malformed answer whose id could be read: the error says whose it is', () => {
     const bytes = Uint8Array.from([...delimited(1, bytesOf('r7')), 0x12, 50]);
     expect(caught(() => codec.decodeCheckResponse(bytes))).toMatchObject({ requestId: 'r7' });
-    expect(caught(() => codec.decodeCheckResponse(Uint8Array.from([0x12, 50])))).toHaveProperty('requestId', undefined);
+    expect(caught(() => codec.decodeCheckResponse(Uint8Array.from([0x12, 50])))).not.toHaveProperty('requestId');
   });
 
   test('id behind the results, or given twice: the last one counts, time and again', () => {
