@@ -248,7 +248,7 @@ export class AuthzClient implements TypedEmitter {
       }
       // Each is counted as it is asked by itself.
       totals.total -= valid.length;
-      return this.#checkEach(items, options);
+      return this.#checkEach(items, { ...options, deadline: startedAt + timeoutMs - this.#runtime.clock.now() });
     }
   }
 
@@ -597,9 +597,11 @@ export class AuthzClient implements TypedEmitter {
 
   #toBatchItem(input: CheckInput, index: number, wireIds: Set<string>): BatchItem {
     try {
-      const request = this.#toRequest(input, false, `requests[${index}]`);
+      const given = this.#toRequest(input, false, `requests[${index}]`);
       // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
-      encodeRequest(this.#runtime.env.codec, request, request.requestId, `requests[${index}]`);
+      encodeRequest(this.#runtime.env.codec, given, given.requestId, `requests[${index}]`);
+      // A copy, by the rules of what is encoded: it may be asked again one by one, and the caller may change its own meanwhile.
+      const request = JSON.parse(JSON.stringify(given)) as CheckRequest;
       // The server audits by the request's own id; only its twin in the same batch gets another.
       let wireId = request.requestId;
       for (let suffix = index; wireIds.has(wireId); suffix++) wireId = `${request.requestId}#${suffix}`;
@@ -635,7 +637,7 @@ export class AuthzClient implements TypedEmitter {
   }
 
   /** For servers without CheckBatch. */
-  async #checkEach(items: readonly BatchItem[], options: CheckOptions | undefined): Promise<CheckResponse[]> {
+  async #checkEach(items: readonly BatchItem[], options: CheckOptions): Promise<CheckResponse[]> {
     return Promise.all(
       items.map(async (item) => {
         if (item.error !== undefined) return toErrorResponse(item);

@@ -1,4 +1,5 @@
 import type { DecodedResponse } from '../codec/codec.js';
+import { GrpcCode } from '../errors.js';
 import type { StreamListener, WireStatus, WireStream, WriteResult } from '../transport/port.js';
 import type { CheckResponse } from '../types.js';
 import type { CheckBook } from './check-book.js';
@@ -157,8 +158,9 @@ export class Call implements StreamListener, CheckPlace {
     this.#wire?.resume();
   }
 
-  cancel(): void {
-    this.#wire?.cancel();
+  /** Over at once, and cancelled on the wire; what it owes may be asked again elsewhere. */
+  lose(reason: string): void {
+    this.#abort({ code: GrpcCode.UNAVAILABLE, message: reason, outcome: 'unknown' });
   }
 
   /** The check settles otherwise (deadline, abort): its late answer will find a tombstone. */
@@ -175,7 +177,7 @@ export class Call implements StreamListener, CheckPlace {
     } catch {
       // Whose answer it was cannot be known: the stream is replaced and what it owes is asked again.
       this.#counters.malformedAnswers++;
-      this.#abort({ code: 13, message: 'the server sent a malformed answer', outcome: 'unknown' });
+      this.#abort({ code: GrpcCode.INTERNAL, message: 'the server sent a malformed answer', outcome: 'unknown' });
       return;
     }
     const check = this.#table.take(decoded.requestId);
@@ -194,12 +196,20 @@ export class Call implements StreamListener, CheckPlace {
       decoded = this.#codec.decodeCheckResponse(bytes);
     } catch {
       this.#counters.malformedAnswers++;
-      this.failOne(check, { code: 13, message: 'the server sent a malformed answer', outcome: 'answered' });
+      this.failOne(check, {
+        code: GrpcCode.INTERNAL,
+        message: 'the server sent a malformed answer',
+        outcome: 'answered',
+      });
       return;
     }
     if (decoded.requestId !== '' && decoded.requestId !== check.wireId) {
       this.#counters.unknownAnswers++;
-      this.failOne(check, { code: 13, message: 'the server answered another request', outcome: 'answered' });
+      this.failOne(check, {
+        code: GrpcCode.INTERNAL,
+        message: 'the server answered another request',
+        outcome: 'answered',
+      });
       return;
     }
     if (this.#table.take(check.wireId) !== undefined) this.#deliver(check, decoded);
@@ -253,7 +263,11 @@ export class Call implements StreamListener, CheckPlace {
     this.#counters.unknownAnswers++;
     this.#unknown++;
     if (this.#unknown > MAX_UNKNOWN_ANSWERS) {
-      this.#abort({ code: 13, message: 'the server answers requests that were never asked', outcome: 'unknown' });
+      this.#abort({
+        code: GrpcCode.INTERNAL,
+        message: 'the server answers requests that were never asked',
+        outcome: 'unknown',
+      });
     }
   }
 

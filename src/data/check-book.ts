@@ -38,7 +38,7 @@ export class CheckBook {
   readonly #wheel: DeadlineWheel<PendingCheck>;
   readonly #live = new Set<PendingCheck>();
   readonly #wireIds = new Set<string>();
-  /** Their late answers may still come, and must find a tombstone and not the next check of the same id. Oldest first. */
+  /** A late or repeated answer to them may still come, and must not find the next check of the same id. Oldest first. */
   readonly #lingering = new Set<string>();
   #bytes = 0;
   #suffix = 0;
@@ -209,7 +209,7 @@ export class CheckBook {
     this.#wheel.remove(check);
     this.#live.delete(check);
     this.#wireIds.delete(check.wireId);
-    if (check.wireId !== '' && check.place?.outcome === 'unknown') this.#linger(check.wireId);
+    if (check.wireId !== '' && check.outcome === 'unknown') this.#linger(check.wireId);
     this.#bytes -= check.bytes.length;
     if (this.#live.size === 0) this.#options.onBusy(false);
     return true;

@@ -52,6 +52,9 @@ export class CheckPipe implements CallOwner, CheckPlace {
   #unanswered = 0;
   #flushDue = false;
   #draining = false;
+  #readingPaused = false;
+  /** Owed by way of another stream: shared answers. */
+  #expected = 0;
   #rotationAsked = false;
   /** When something was last sent or settled; the idle timeout counts from it. */
   lastActiveAt: number;
@@ -96,7 +99,8 @@ export class CheckPipe implements CallOwner, CheckPlace {
     this.retireCurrent();
     this.#current = call;
     this.#rotationAsked = false;
-    call.resume();
+    if (this.#readingPaused) call.pause();
+    else call.resume();
   }
 
   retireCurrent(): void {
@@ -126,6 +130,17 @@ export class CheckPipe implements CallOwner, CheckPlace {
     this.#checkDrained();
   }
 
+  /** An answer is owed that comes by another way than this pipe. */
+  expect(): void {
+    this.#expected++;
+  }
+
+  /** It has come. */
+  release(): void {
+    this.#expected--;
+    this.#checkDrained();
+  }
+
   /** Takes back everything unwritten, in order. */
   takeUnwritten(): PendingCheck[] {
     const taken: PendingCheck[] = [];
@@ -145,18 +160,20 @@ export class CheckPipe implements CallOwner, CheckPlace {
     for (let check = this.oldest(); check !== undefined; check = this.oldest()) book.fail(check, toError(check));
   }
 
-  /** Stops every call now; their unanswered checks come back through `onDead`. */
-  cancelCalls(): void {
-    this.#current?.cancel();
-    for (const call of this.#retired) call.cancel();
+  /** Ends every call now; their unanswered checks come back through `onDead`. */
+  loseCalls(reason: string): void {
+    const calls = this.#current === undefined ? [...this.#retired] : [...this.#retired, this.#current];
+    for (const call of calls) call.lose(reason);
   }
 
   pauseReading(): void {
+    this.#readingPaused = true;
     this.#current?.pause();
     for (const call of this.#retired) call.pause();
   }
 
   resumeReading(): void {
+    this.#readingPaused = false;
     this.#current?.resume();
     for (const call of this.#retired) call.resume();
   }
@@ -269,7 +286,7 @@ export class CheckPipe implements CallOwner, CheckPlace {
   }
 
   #checkDrained(): void {
-    if (this.#draining && this.owed === 0) {
+    if (this.#draining && this.owed + this.#expected === 0) {
       this.#draining = false;
       this.#options.edges.onDrained();
     }

@@ -36,6 +36,8 @@ export class PendingCheck implements WheelEntry {
   queued = false;
   settled = false;
   writtenAt = 0;
+  /** It was refused for its token once, and goes out with a fresh one. */
+  authenticatedAnew = false;
   /** How often it was moved to another call. */
   moves = 0;
   /** Its turn in its handle's order. */
@@ -64,6 +66,11 @@ export class PendingCheck implements WheelEntry {
     this.timeoutMs = init.timeoutMs;
     this.deadlineAt = init.deadlineAt;
     this.counted = init.counted;
+  }
+
+  /** It waits on an exchange shared with others, and is never written itself. */
+  get isWaiter(): boolean {
+    return this.wireId === '';
   }
 
   /** What is known of it if it ends now. One that waits on another's exchange was written when that was. */

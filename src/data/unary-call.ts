@@ -13,6 +13,7 @@ export class UnaryCall extends Call {
   readonly #metadata: WireMetadata;
   readonly #aborts = new Map<PendingCheck, AbortController>();
   #wasFull = false;
+  #paused = false;
 
   constructor(init: CallInit, send: SendUnary, metadata: WireMetadata) {
     super(init);
@@ -22,7 +23,7 @@ export class UnaryCall extends Call {
 
   override tryWrite(check: PendingCheck): WriteResult {
     if (this.state !== 'current') return 'closed';
-    if (this.#aborts.size >= MAX_CONCURRENT) {
+    if (this.#paused || this.#aborts.size >= MAX_CONCURRENT) {
       this.#wasFull = true;
       return 'full';
     }
@@ -37,9 +38,19 @@ export class UnaryCall extends Call {
     super.forget(check);
   }
 
-  override cancel(): void {
+  /** Nobody takes the answers: no more is asked. */
+  override pause(): void {
+    this.#paused = true;
+  }
+
+  override resume(): void {
+    this.#paused = false;
+    this.#drainIfFull();
+  }
+
+  override lose(reason: string): void {
     const aborts = [...this.#aborts.values()];
-    this.onStatus({ code: 1, message: 'cancelled by the client', outcome: 'unknown' });
+    super.lose(reason);
     for (const abort of aborts) abort.abort();
   }
 
@@ -60,9 +71,12 @@ export class UnaryCall extends Call {
       if (result.ok) this.answerOne(check, result.bytes);
       else this.failOne(check, result.status);
     }
-    if (this.#wasFull && this.state === 'current') {
-      this.#wasFull = false;
-      this.onDrain();
-    }
+    this.#drainIfFull();
+  }
+
+  #drainIfFull(): void {
+    if (!this.#wasFull || this.#paused || this.state !== 'current') return;
+    this.#wasFull = false;
+    this.onDrain();
   }
 }

@@ -28,6 +28,8 @@ export interface DeskHost {
 /** Unanswered on each of a connection's lanes before another is opened: servers commonly answer one stream strictly in sequence. */
 const LANE_DEPTH = 32;
 const MAX_LANES = 4;
+/** How often the strategy is asked for a connection that does not wait out a backoff. */
+const MAX_PICKS = 16;
 
 /** Where checks are taken in: dedup, then a connection, then one of its streams; or the queue, while no connection is usable. */
 export class CheckDesk implements CheckPlace {
@@ -114,7 +116,7 @@ export class CheckDesk implements CheckPlace {
 
   /** Onto one of the client's own streams, or into the queue. */
   readonly dispatch = (check: PendingCheck): boolean => {
-    const connection = this.#host.pickConnection();
+    const connection = this.#pick();
     if (connection === undefined || !this.#send(connection, check)) {
       check.place = this;
       this.#waiting.push(check);
@@ -146,7 +148,7 @@ export class CheckDesk implements CheckPlace {
     for (let count = this.#waiting.length; count > 0; count--) {
       const check = this.#waiting.shift();
       if (check === undefined || check.settled) continue;
-      const connection = this.#host.pickConnection();
+      const connection = this.#pick();
       if (connection !== undefined && this.#send(connection, check)) {
         this.acquired++;
         this.acquireSumMs += now - check.acceptedAt;
@@ -202,6 +204,15 @@ export class CheckDesk implements CheckPlace {
     }
     lane.wake();
     return true;
+  }
+
+  /** By the strategy, but for connections on which every stream waits out a backoff, as long as there are others. */
+  #pick(): PoolConnection | undefined {
+    const first = this.#host.pickConnection();
+    let picked = first;
+    for (let tries = 1; picked?.isBackingOff === true && tries < MAX_PICKS; tries++)
+      picked = this.#host.pickConnection();
+    return picked?.isBackingOff === true ? first : picked;
   }
 
   #pickLane(connection: PoolConnection): CheckStream | undefined {

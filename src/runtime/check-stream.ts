@@ -47,6 +47,8 @@ export class CheckStream implements PipeEdges {
   closed = false;
   /** Waits in `connecting` for a connection. */
   waiting = false;
+  /** Its call was lost, and the next is not opened yet. */
+  backingOff = false;
   readonly #host: StreamHost;
   readonly #owner: StreamOwner;
   #sustained: TimerHandle;
@@ -69,6 +71,7 @@ export class CheckStream implements PipeEdges {
   }
 
   tell(event: StreamEvent): void {
+    if (event.type === 'ROUTE_MOVING') this.waiting = true;
     this.#host.tellStream(this.id, event);
   }
 
@@ -83,6 +86,7 @@ export class CheckStream implements PipeEdges {
 
   openCall({ generation }: StreamContext): void {
     this.idle = false;
+    this.backingOff = false;
     const connection = this.#host.connectionFor(this);
     const parked = connection === undefined || this.kind === 'check' ? undefined : this.#host.takeParked(connection);
     parked?.transfer(this.pipe, generation);
@@ -133,6 +137,7 @@ export class CheckStream implements PipeEdges {
   reportReconnecting({ attempt, delayMs }: StreamContext): void {
     // A route that becomes ready ends the backoff.
     this.waiting = true;
+    this.backingOff = delayMs > 0;
     this.#owner.onReconnecting(attempt, delayMs);
   }
 
@@ -145,7 +150,8 @@ export class CheckStream implements PipeEdges {
     this.waiting = false;
     this.#host.clock.clearTimeout(this.#sustained);
     this.#owner.onClosed(reason);
-    this.pipe.cancelCalls();
+    // Told by us, not by the transport's CANCELLED: what is left here may be asked again elsewhere.
+    this.pipe.loseCalls(reason);
     this.#host.onStreamClosed(this);
   }
 

@@ -144,6 +144,7 @@ export class ClientRuntime {
       clock,
       credentials: options.credentials,
       metadata: options.metadata,
+      timeoutMs: options.timeoutMs,
       redactor,
       onReady: (rotated) => this.#onToken(rotated),
       onError: (error) => hub.emit('error', error),
@@ -198,7 +199,7 @@ export class ClientRuntime {
         whyUnserved: () => this.whyUnserved(),
         onWork: () => this.#onWork(),
         onBusy: (busy) => this.#onBusy(busy),
-        mayRefreshToken: () => this.#tokens.refresh(),
+        mayRefreshToken: (sentAt) => this.#tokens.refresh(sentAt),
       },
       this.#budget,
     );
@@ -279,7 +280,7 @@ export class ClientRuntime {
         maxRetries: options.maxRetries,
         tryTake: () => this.#budget.tryTake(),
         now: () => clock.now(),
-        mayRefreshToken: () => this.#tokens.refresh(),
+        mayRefreshToken: (sentAt) => this.#tokens.refresh(sentAt),
       }),
       isUsable: (connection) => this.route.isUsable(connection),
       pickConnection: () => this.route.pick(),
@@ -416,7 +417,10 @@ export class ClientRuntime {
   #onToken(rotated: boolean): void {
     this.route.refresh();
     this.streams.wake();
-    if (rotated) this.streams.renewCalls();
+    if (!rotated) return;
+    // Another token may be another identity: what the last one was told is not told to this one.
+    this.desk.dedup.clear();
+    this.streams.renewCalls();
   }
 
   /** The next level is dialled beside one that is slow or refused. */

@@ -1,6 +1,6 @@
 import type { ConnectionContext, ConnectionEvent } from '../../machines/index.js';
 import type { ParsedAddress } from '../core/address.js';
-import type { Clock } from '../core/clock.js';
+import type { Clock, TimerHandle } from '../core/clock.js';
 import { Call, type CallCarrier, type CallCodec, type CallOwner, type ProtocolCounters } from '../data/call.js';
 import type { CheckBook } from '../data/check-book.js';
 import type { Routable } from '../data/router.js';
@@ -73,6 +73,8 @@ export class PoolConnection implements CallCarrier, Routable {
   leaving = false;
   healthCheckFailures = 0;
   lastReceivedAt = 0;
+  /** When the transport was up last, on the clock. */
+  openedAt = 0;
   /** The client's own check streams on it. */
   readonly lanes: CheckStream[] = [];
   readonly #host: ConnectionHost;
@@ -81,6 +83,7 @@ export class PoolConnection implements CallCarrier, Routable {
   #transport: TransportConnection | undefined;
   /** The transport a probe is under way on. */
   #probed: TransportConnection | undefined;
+  #connectTimer: TimerHandle;
   #downReason = '';
   #draining = false;
 
@@ -102,6 +105,11 @@ export class PoolConnection implements CallCarrier, Routable {
 
   get p99LatencyMs(): number {
     return this.#latency.p99Ms;
+  }
+
+  /** Every one of the client's own streams on it waits out a backoff. */
+  get isBackingOff(): boolean {
+    return this.lanes.length > 0 && this.lanes.every(({ backingOff }) => backingOff);
   }
 
   get calls(): ReadonlySet<Call> {
@@ -142,6 +150,7 @@ export class PoolConnection implements CallCarrier, Routable {
         onUp: () => {
           if (this.#transport !== connection) return;
           this.connected = true;
+          this.openedAt = clock.now();
           this.lastReceivedAt = clock.now();
           this.lastUsedAt = clock.now();
           this.#host.tell(this, { type: 'TRANSPORT_UP' });
@@ -156,6 +165,11 @@ export class PoolConnection implements CallCarrier, Routable {
       },
     );
     this.#transport = connection;
+  }
+
+  /** Dials after a while. */
+  connectLater(delayMs: number): void {
+    this.#connectTimer = this.#host.clock.setTimeout(() => this.#host.tell(this, { type: 'CONNECT' }), delayMs);
   }
 
   admit(): void {
@@ -231,6 +245,7 @@ export class PoolConnection implements CallCarrier, Routable {
 
   reportClosed({ reason }: ConnectionContext): void {
     this.closed = true;
+    this.#host.clock.clearTimeout(this.#connectTimer);
     this.#host.onClosed(this, reason);
   }
 

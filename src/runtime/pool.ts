@@ -1,4 +1,4 @@
-import { type ConnectionConfig, deriveSeed } from '../../machines/index.js';
+import { type ConnectionConfig, deriveSeed, nextBackoff } from '../../machines/index.js';
 import { invariant } from '../core/assert.js';
 import { ConfigurationError, ConnectionError, TimeoutError } from '../errors.js';
 import type { Actors } from './actors.js';
@@ -82,7 +82,14 @@ export class Pool {
     this.#target = size;
     this.#growTo(size);
     // The youngest go first: the oldest have proven themselves.
-    for (const connection of this.#routed().slice(size).reverse()) this.#drain(connection, 'scaled down');
+    const connections = this.#routed();
+    let surplus = connections.length - size;
+    for (const connection of connections.reverse()) {
+      if (surplus <= 0) break;
+      if (this.#isLast(connection)) continue;
+      surplus--;
+      this.#drain(connection, 'scaled down');
+    }
     const { hold } = this.#env;
     hold.acquire();
     try {
@@ -117,7 +124,7 @@ export class Pool {
     for (const connection of connections.reverse()) {
       if (size <= Math.max(minConnections, 1)) return;
       const isUsed = connection.inFlight > 0 || this.#host.carriesHandle(connection);
-      if (isUsed || now - connection.lastUsedAt < idleTimeout) continue;
+      if (isUsed || this.#isLast(connection) || now - connection.lastUsedAt < idleTimeout) continue;
       size--;
       this.#target = Math.min(this.#target, size);
       this.#drain(connection, 'idle');
@@ -128,11 +135,18 @@ export class Pool {
     for (const { id } of [...this]) this.#host.actors().tell(id, { type: 'CLOSE', reason });
   }
 
+  /** Its endpoint's only one: without it nobody would redial the endpoint, nor hear of its loss. */
+  #isLast({ endpoint }: PoolConnection): boolean {
+    let staying = 0;
+    for (const { closed, leaving } of endpoint.connections) if (!closed && !leaving) staying++;
+    return staying <= 1;
+  }
+
   #drain({ id }: PoolConnection, reason: string): void {
     this.#host.actors().tell(id, { type: 'DRAIN', reason });
   }
 
-  #add(endpoint: ServedEndpoint, standby: boolean): void {
+  #add(endpoint: ServedEndpoint, standby: boolean, delayMs = 0): void {
     this.#count++;
     const id = `connection-${this.#count}`;
     const connection = new PoolConnection(id, endpoint, this.#connectionHost);
@@ -147,7 +161,8 @@ export class Pool {
     };
     const input = { id, address: endpoint.address.text, seed: deriveSeed(seed, id), standby, config };
     this.#host.actors().spawn(id, { type: 'ADD_CONNECTION', input });
-    this.#host.actors().tell(id, { type: 'CONNECT' });
+    if (delayMs === 0) this.#host.actors().tell(id, { type: 'CONNECT' });
+    else connection.connectLater(delayMs);
   }
 
   /** Connections of the routed level (level 0 before there is one) that are not on their way out. */
@@ -219,9 +234,21 @@ export class Pool {
     this.#tellRemaining(endpoint);
     // Its replacement is dialled before the streams move: make before break.
     if (reason !== 'scaled down' && reason !== 'idle' && !this.#host.isClosing()) {
-      this.#add(endpoint, this.#host.level() !== -1 && endpoint.level !== this.#host.level());
+      const standby = this.#host.level() !== -1 && endpoint.level !== this.#host.level();
+      this.#add(endpoint, standby, this.#replacementDelayMs(connection));
     }
     this.#host.onLeaving(connection);
+  }
+
+  /** At once for one that stood; by backoff where the endpoint turns away every connection it is given. */
+  #replacementDelayMs({ endpoint, openedAt }: PoolConnection): number {
+    const { clock, options, seed } = this.#env;
+    const stood = clock.now() - openedAt >= options.reconnect.initialDelay;
+    endpoint.quickDrains = stood ? 0 : endpoint.quickDrains + 1;
+    // The first may be a server that happened to restart.
+    if (endpoint.quickDrains <= 1) return 0;
+    return nextBackoff(options.reconnect, endpoint.quickDrains - 1, deriveSeed(seed, `${endpoint.id}#${this.#count}`))
+      .delayMs;
   }
 
   #onClosed(connection: PoolConnection, reason: string): void {

@@ -5,13 +5,13 @@ import type { CheckResponse } from '../types.js';
 /** A check whose caller awaits a promise. */
 export class PromiseSink implements CheckSink {
   readonly #promise: Promise<CheckResponse>;
-  readonly #onDone: ((sink: PromiseSink) => void) | undefined;
+  readonly #onDone: ((sink: PromiseSink, check: PendingCheck) => void) | undefined;
   #resolve!: (response: CheckResponse) => void;
   #reject!: (error: Error) => void;
   #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined;
 
-  constructor(onDone?: (sink: PromiseSink) => void) {
+  constructor(onDone?: (sink: PromiseSink, check: PendingCheck) => void) {
     this.#onDone = onDone;
     this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -35,19 +35,19 @@ export class PromiseSink implements CheckSink {
     return this.#promise;
   }
 
-  answered(_check: PendingCheck, response: CheckResponse): void {
-    this.#done();
+  answered(check: PendingCheck, response: CheckResponse): void {
+    this.#done(check);
     this.#resolve(response);
   }
 
-  failed(_check: PendingCheck, error: AuthzClientError): void {
-    this.#done();
+  failed(check: PendingCheck, error: AuthzClientError): void {
+    this.#done(check);
     this.#reject(error);
   }
 
-  #done(): void {
+  #done(check: PendingCheck): void {
     if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#onDone?.(this);
+    this.#onDone?.(this, check);
   }
 }
 

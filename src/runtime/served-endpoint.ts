@@ -39,6 +39,8 @@ export class ServedEndpoint {
   /** Flag of the statechart: its level may route to it. */
   served = false;
   suspect = false;
+  /** Connections in a row that it turned away soon after they had opened. */
+  quickDrains = 0;
   /** False once the server said that it has no CheckStream. */
   hasStreams = true;
   /** Its dials have failed at least once since the client began to connect. */
@@ -110,7 +112,7 @@ export class ServedEndpoint {
       if (!connection.connected) continue;
       const watch: WireStream | undefined = connection.openStream(HEALTH_WATCH, {
         onMessage: (bytes) => {
-          if (this.#watch === watch) this.#noteWatched(codec.decodeHealthCheck(bytes));
+          if (this.#watch === watch) this.#noteWatchedBytes(bytes);
         },
         onDrain: () => undefined,
         onStatus: ({ code }) => {
@@ -224,6 +226,19 @@ export class ServedEndpoint {
         latest = connection;
     }
     return latest;
+  }
+
+  /** A server whose Watch cannot be understood is followed by Check alone. */
+  #noteWatchedBytes(bytes: Uint8Array): void {
+    let status: HealthStatus;
+    try {
+      status = this.#host.codec.decodeHealthCheck(bytes);
+    } catch {
+      this.#watchable = false;
+      this.releaseWatch();
+      return;
+    }
+    this.#noteWatched(status);
   }
 
   #noteWatched(status: HealthStatus): void {

@@ -38,7 +38,7 @@ export interface RedressOptions {
   readonly tryTake: () => boolean;
   readonly now: () => number;
   /** A fresh token may mend it: told once per token. */
-  readonly mayRefreshToken: () => boolean;
+  readonly mayRefreshToken: (sentAt: number) => boolean;
 }
 
 /**
@@ -56,12 +56,19 @@ export function createRedress(
         outcome: 'unknown',
       });
     }
-    if (!isMovable(status) && !(status.code === GrpcCode.UNAUTHENTICATED && options.mayRefreshToken())) return error();
+    if (!isMovable(status) && !mayAuthenticate(check, status, options)) return error();
     if (check.moves >= options.maxRetries) return error();
     if (check.moves > 0 && !options.tryTake()) return error();
     check.moves++;
     return undefined;
   };
+}
+
+/** UNAUTHENTICATED is mended by a fresh token, once per check. */
+function mayAuthenticate(check: PendingCheck, status: WireStatus, options: RedressOptions): boolean {
+  if (status.code !== GrpcCode.UNAUTHENTICATED || check.authenticatedAnew) return false;
+  check.authenticatedAnew = options.mayRefreshToken(check.writtenAt);
+  return check.authenticatedAnew;
 }
 
 /** OK ends a stream without an answer; UNIMPLEMENTED is answered by asking without a stream; INTERNAL is a broken stream, not a verdict. */

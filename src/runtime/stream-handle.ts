@@ -143,6 +143,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
       return false;
     }
     if (this.#sequencer !== undefined) check.sequence = this.#sequencer.reserve();
+    if (check.isWaiter) this.#stream.pipe.expect();
     return true;
   }
 
@@ -155,7 +156,10 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
         requestId: request.requestId,
       });
     if (resolved.metadata !== undefined) return this.#host.checkUnary(request, resolved);
-    const sink = new PromiseSink((done) => this.#promised.delete(done));
+    const sink = new PromiseSink((done, settled) => {
+      this.#promised.delete(done);
+      if (settled.isWaiter) this.#stream.pipe.release();
+    });
     const check = this.#host.submit(request, timeoutMs, sink, this.#route);
     if (check === undefined) {
       this.#drop(request.requestId);
@@ -169,6 +173,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
       );
     }
     this.#promised.add(sink);
+    if (check.isWaiter) this.#stream.pipe.expect();
     const response = await sink.settled(check, signal, this.#host.cancel);
     this.messagesReceived++;
     this.latencySumMs += this.#host.clock.now() - check.acceptedAt;
@@ -232,7 +237,8 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
     const iterator = new StreamIterator(
       this.#host.hold,
       () => {
-        this.#readers.splice(this.#readers.indexOf(iterator), 1);
+        const index = this.#readers.indexOf(iterator);
+        if (index !== -1) this.#readers.splice(index, 1);
         this.#deliverSoon();
       },
       () => this.#deliverSoon(),
@@ -248,10 +254,12 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
     this.messagesReceived++;
     this.latencySumMs += this.#host.clock.now() - check.acceptedAt;
     this.#order(check, { kind: 'response', response });
+    if (check.isWaiter) this.#stream.pipe.release();
   }
 
   failed(check: PendingCheck, error: AuthzClientError): void {
     this.#order(check, { kind: 'error', error, check });
+    if (check.isWaiter) this.#stream.pipe.release();
   }
 
   // --- the stream's owner -------------------------------------------------------------------------------------------------------

@@ -89,7 +89,10 @@ export class Streams implements StreamHost {
     const owner: StreamOwner = {
       onHighWater: () => undefined,
       onLowWater: () => undefined,
-      onReconnecting: () => undefined,
+      // What is not written need not wait here: another connection may do.
+      onReconnecting: () => {
+        if (lane.backingOff) for (const check of lane.pipe.takeUnwritten()) this.#host.dispatch(check);
+      },
       onReconnected: () => undefined,
       onPauses: () => undefined,
       onClosed: () => this.#dropLane(connection, lane),
@@ -134,6 +137,7 @@ export class Streams implements StreamHost {
 
   /** Every stream opens its next call with the headers of now. */
   renewCalls(): void {
+    this.#parking.clear();
     for (const stream of this) retireCall(stream);
   }
 

@@ -8,6 +8,8 @@ export interface TokenSourceOptions {
   readonly clock: Clock;
   readonly credentials: Credentials | undefined;
   readonly metadata: WireMetadata;
+  /** How long the function that gives the token may take, milliseconds. */
+  readonly timeoutMs: number;
   /** Told of every token, so that none is shown wherever it may be echoed. */
   readonly redactor: Redactor;
   /** A token came: who waits for headers may ask again. `rotated` when it replaces one in use. */
@@ -26,7 +28,8 @@ export class TokenSource {
   readonly #options: TokenSourceOptions;
   #headers: WireMetadata | undefined;
   #fetching = false;
-  #refreshed = true;
+  #obtainedAt = -Infinity;
+  #refusedAt = -Infinity;
   #lastToken: string | undefined;
   #timer: TimerHandle;
   #stopped = false;
@@ -50,12 +53,17 @@ export class TokenSource {
     return this.#headers;
   }
 
-  /** The server refused the token: once per token, a fresh one is fetched, and true says so. */
-  refresh(): boolean {
+  /**
+   * The server refused the token of a request sent at `sentAt` (milliseconds of the clock).
+   * @returns whether asking again may help: a newer token is there, or is being fetched
+   */
+  refresh(sentAt: number): boolean {
     if (typeof this.#options.credentials !== 'function') return false;
-    if (this.#fetching) return true;
-    if (this.#refreshed) return false;
-    this.#refreshed = true;
+    if (this.#headers === undefined || this.#obtainedAt > sentAt) return true;
+    const now = this.#options.clock.now();
+    // Tokens that are all refused are not fetched in a loop.
+    if (now - this.#refusedAt < RETRY_MS) return false;
+    this.#refusedAt = now;
     this.#headers = undefined;
     this.#fetch();
     return true;
@@ -80,12 +88,12 @@ export class TokenSource {
 
   async #exchange(credentials: Exclude<Credentials, string>): Promise<void> {
     try {
-      const { token, expiresAtMs } = resolveToken(await credentials());
+      const given = await this.#withinTime(credentials());
+      const { token, expiresAtMs } = resolveToken(given);
       const before = this.#lastToken;
       this.#headers = this.#withToken(token);
       this.#lastToken = token;
-      // A first token has not been refused yet; one fetched because of a refusal is not replaced again for the same reason.
-      this.#refreshed = this.#refreshed && before !== undefined;
+      this.#obtainedAt = this.#options.clock.now();
       this.#lastError = undefined;
       if (expiresAtMs !== undefined) this.#renewAt(expiresAtMs);
       this.#fetching = false;
@@ -103,6 +111,20 @@ export class TokenSource {
     }
   }
 
+  /** A function that never settles must not leave the client without a token for good. */
+  async #withinTime<T>(given: Promise<T>): Promise<T> {
+    const { clock, timeoutMs } = this.#options;
+    let timer: TimerHandle;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = clock.setTimeout(() => reject(new Error(`no token within ${timeoutMs} ms`)), timeoutMs);
+    });
+    try {
+      return await Promise.race([given, late]);
+    } finally {
+      clock.clearTimeout(timer);
+    }
+  }
+
   #renewAt(expiresAt: number): void {
     const leftMs = expiresAt - Date.now();
     this.#schedule(leftMs > 0 ? Math.max(MIN_RENEWAL_MS, leftMs - Math.min(EARLY_MS, leftMs / 2)) : RETRY_MS);
@@ -111,10 +133,7 @@ export class TokenSource {
   #schedule(delayMs: number): void {
     const { clock } = this.#options;
     clock.clearTimeout(this.#timer);
-    this.#timer = clock.setTimeout(() => {
-      this.#refreshed = false;
-      this.#fetch();
-    }, delayMs);
+    this.#timer = clock.setTimeout(() => this.#fetch(), delayMs);
   }
 
   #withToken(token: string): WireMetadata {

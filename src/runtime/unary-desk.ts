@@ -18,7 +18,7 @@ export interface UnaryDeskHost {
   onWork(): void;
   /** Whether anything is outstanding here has changed. */
   onBusy(busy: boolean): void;
-  mayRefreshToken(): boolean;
+  mayRefreshToken(sentAt: number): boolean;
 }
 
 export interface UnaryExchange {
@@ -35,6 +35,10 @@ export interface UnaryExchange {
 /** What is known of a call that is cancelled. */
 interface Progress {
   written: boolean;
+  /** When the last attempt was, on the clock. */
+  sentAt: number;
+  /** It was refused for its token once, and goes out with a fresh one. */
+  authenticatedAnew: boolean;
 }
 
 /** Unary calls of the client's own: batches, checks with metadata of their own, management. Each has a deadline, and a retry within it. */
@@ -73,7 +77,7 @@ export class UnaryDesk {
       });
     }
     const abort = new AbortController();
-    const progress: Progress = { written: false };
+    const progress: Progress = { written: false, sentAt: 0, authenticatedAnew: false };
     const cancel = (message: string, cause?: unknown): void => {
       const outcome = progress.written ? 'unknown' : 'notSent';
       abort.abort(new CancelledError(message, { requestId: call.requestId, outcome, cause }));
@@ -98,7 +102,7 @@ export class UnaryDesk {
     signal: AbortSignal,
     progress: Progress,
   ): Promise<Uint8Array> {
-    const { clock, maxRetries, random, retryDelayMs } = this.#host;
+    const { clock, random, retryDelayMs } = this.#host;
     this.#budget.onCheck();
     for (let retries = 0; ; retries++) {
       const connection = await this.#connection(call, deadlineAt, signal, progress);
@@ -106,6 +110,7 @@ export class UnaryDesk {
       const { metadata } = call;
       const wasWritten = progress.written;
       progress.written = true;
+      progress.sentAt = clock.now();
       const result = await connection.unary(call.path, call.bytes, {
         timeoutMs,
         signal,
@@ -116,7 +121,7 @@ export class UnaryDesk {
       if (clock.now() >= deadlineAt) throw this.#timeout(call, 'unknown');
       if (result.ok) return result.bytes;
       if (result.status.outcome === 'notSent') progress.written = wasWritten;
-      if (!this.#mayRetry(call, result.status, retries, maxRetries)) {
+      if (!this.#mayRetry(call, result.status, retries, progress)) {
         // That the last attempt never left says nothing of those before it.
         const outcome = wasWritten && result.status.outcome !== 'answered' ? 'unknown' : result.status.outcome;
         throw errorFromStatus({ ...result.status, outcome }, call.requestId, call.timeoutMs);
@@ -126,14 +131,19 @@ export class UnaryDesk {
     }
   }
 
-  #mayRetry(call: UnaryExchange, status: WireStatus, retries: number, maxRetries: number): boolean {
-    if (retries >= maxRetries) return false;
+  #mayRetry(call: UnaryExchange, status: WireStatus, retries: number, progress: Progress): boolean {
+    if (retries >= this.#host.maxRetries) return false;
     const isProven = status.outcome === 'notSent' || status.outcome === 'refused';
-    const isMendable =
-      status.code === GrpcCode.UNAVAILABLE ||
-      (status.code === GrpcCode.UNAUTHENTICATED && this.#host.mayRefreshToken());
+    const isMendable = status.code === GrpcCode.UNAVAILABLE || this.#mayAuthenticate(status, progress);
     if (!isProven && !(call.idempotent && isMendable)) return false;
     return retries === 0 || this.#budget.tryTake();
+  }
+
+  /** UNAUTHENTICATED is mended by a fresh token, once per call. */
+  #mayAuthenticate(status: WireStatus, progress: Progress): boolean {
+    if (status.code !== GrpcCode.UNAUTHENTICATED || progress.authenticatedAnew) return false;
+    progress.authenticatedAnew = this.#host.mayRefreshToken(progress.sentAt);
+    return progress.authenticatedAnew;
   }
 
   async #connection(

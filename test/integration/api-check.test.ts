@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import {
   AuthzClientError,
@@ -13,7 +14,7 @@ import {
   TimeoutError,
 } from '../../src/index.js';
 import { allow, type ScriptedStream, type WireRequest } from '../support/scripted-server.js';
-import { question, questions, rejection, useStage, withoutId } from '../support/stage.js';
+import { question, questions, Recorder, rejection, useStage, withoutId } from '../support/stage.js';
 
 const stage = useStage();
 
@@ -294,11 +295,13 @@ describe('an id used again', () => {
     expect(effectOf(response)).toBe(Effect.DENY);
   });
 
-  test('after it was answered: goes on the wire as it is', async () => {
+  test('after it was answered: with a suffix, so that a repeated answer cannot be for the next question', async () => {
     const server = await stage.server();
     const client = stage.client(server);
-    for (let round = 0; round < 3; round++) await client.check(question({ requestId: 'again' }));
-    expect(server.streamed.map(({ requestId }) => requestId)).toEqual(['again', 'again', 'again']);
+    for (let round = 0; round < 3; round++) {
+      expect((await client.check(question({ requestId: 'again' }))).requestId).toBe('again');
+    }
+    expect(server.streamed.map(({ requestId }) => requestId)).toEqual(['again', 'again#1', 'again#2']);
   });
 });
 
@@ -413,6 +416,16 @@ describe('signal', () => {
     for (const { request, stream } of asked) stream.reply(allow(request));
     expect(isAllowed(await next)).toBe(true);
     expect(server.streams).toHaveLength(1);
+  });
+
+  test('whose check has settled: holds no listener of the client any more', async () => {
+    const client = stage.client(await stage.server());
+    const { signal } = new AbortController();
+    await client.check(question(), { signal });
+    await client.check(question(), { signal, metadata: { a: 'b' } });
+    await client.checkBatch([question()], { signal });
+    await client.createBidirectionalStream(new Recorder()).check(question(), { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   test('aborted during a unary check: CancelledError, unknown', async () => {
