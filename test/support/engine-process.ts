@@ -1,10 +1,13 @@
 /** Embedded engines and clients in child processes of the test. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import ts from 'typescript';
+import { afterAll } from 'vitest';
 import { startEngine, type Engine, type EngineOptions } from '../../src/engine/index.js';
-import { exitOf, spawnTypeScript } from './child.js';
+import { exitOf } from './child.js';
 import { Changes } from './recorder.js';
 
 export const NOTES = `
@@ -43,17 +46,50 @@ export async function startTestEngine(options: Partial<EngineOptions> = {}): Pro
   };
 }
 
-/** A child that runs a TypeScript program, and what it printed. */
+const ROOT = path.join(import.meta.dirname, '../..');
+let compiledRoot: string | undefined;
+
+// Of the test file that imports this.
+afterAll(() => {
+  if (compiledRoot !== undefined) rmSync(compiledRoot, { recursive: true, force: true });
+});
+
+/**
+ * The sources without their types, once for all children of this process: stripping them in each child would cost it a second. They lie
+ * below `node_modules`, where the packages and the proto files are found from.
+ */
+function compile(): string {
+  if (compiledRoot !== undefined) return compiledRoot;
+  const cache = path.join(ROOT, 'node_modules/.cache');
+  mkdirSync(cache, { recursive: true });
+  const out = mkdtempSync(path.join(cache, 'authz-children-'));
+  writeFileSync(path.join(out, 'package.json'), '{"type":"module"}');
+  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, verbatimModuleSyntax: true };
+  for (const folder of ['machines', 'src', 'test/support']) {
+    for (const name of readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ts')) continue;
+      const file = path.join(out, folder, name.replace(/\.ts$/, '.js'));
+      const source = readFileSync(path.join(ROOT, folder, name), 'utf8');
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, ts.transpileModule(source, { compilerOptions }).outputText);
+    }
+  }
+  compiledRoot = out;
+  return out;
+}
+
+/** A child that runs a program of `test/support`, and what it printed. */
 export class ChildProgram extends Changes {
   readonly lines: string[] = [];
   errors = '';
   readonly pid: number;
   readonly exited: Promise<number | null>;
-  readonly #child: ReturnType<typeof spawnTypeScript>;
+  readonly #child: ChildProcessWithoutNullStreams;
 
-  constructor(file: URL, args: readonly string[]) {
+  /** @param name of the file, without its `.ts` */
+  constructor(name: string, args: readonly string[]) {
     super();
-    this.#child = spawnTypeScript(file, args);
+    this.#child = spawn(process.execPath, [path.join(compile(), 'test/support', `${name}.js`), ...args]);
     this.pid = this.#child.pid ?? 0;
     this.exited = exitOf(this.#child);
     let rest = '';
