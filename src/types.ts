@@ -109,7 +109,10 @@ export interface CheckOptions {
 }
 
 /** Where `loadPolicies` reads from: exactly one of them. */
-export type PolicySource = { path: string } | { url: string } | { inline: readonly string[] };
+export type PolicySource =
+  | { path: string; url?: never; inline?: never }
+  | { url: string; path?: never; inline?: never }
+  | { inline: readonly string[]; path?: never; url?: never };
 
 /** Outcome of `loadPolicies`. With errors, nothing was loaded and the old set stays in force. */
 export interface LoadPoliciesResult {
