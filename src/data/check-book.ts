@@ -24,8 +24,8 @@ export interface CheckTotals {
   latencySumMs: number;
 }
 
-/** Ids of checks given up on a call, remembered until as many more were: at least as long as a call keeps their tombstones. */
-const MAX_LINGERING_IDS = 16_384;
+/** Ids used on the wire that are kept from being used again: at least so many, at most twice that. */
+const LINGERING_IDS = 8_192;
 
 const zeroTotals = (): CheckTotals => ({ total: 0, successful: 0, failed: 0, latencySumMs: 0 });
 
@@ -38,8 +38,9 @@ export class CheckBook {
   readonly #wheel: DeadlineWheel<PendingCheck>;
   readonly #live = new Set<PendingCheck>();
   readonly #wireIds = new Set<string>();
-  /** A late or repeated answer to them may still come, and must not find the next check of the same id. Oldest first. */
-  readonly #lingering = new Set<string>();
+  /** A late or repeated answer to them may still come, and must not find the next check of the same id. */
+  #lingering = new Set<string>();
+  #lingeringBefore: ReadonlySet<string> = new Set();
   #bytes = 0;
   #suffix = 0;
   totals = zeroTotals();
@@ -242,16 +243,16 @@ export class CheckBook {
   }
 
   #isTaken(wireId: string): boolean {
-    return this.#wireIds.has(wireId) || this.#lingering.has(wireId);
+    return this.#wireIds.has(wireId) || this.#lingering.has(wireId) || this.#lingeringBefore.has(wireId);
   }
 
   #linger(wireId: string): void {
-    this.#lingering.add(wireId);
-    if (this.#lingering.size <= MAX_LINGERING_IDS) return;
-    for (const oldest of this.#lingering) {
-      this.#lingering.delete(oldest);
-      return;
+    // Two generations, the older dropped whole: taking the oldest out of one large set, again and again, costs more than a check does.
+    if (this.#lingering.size >= LINGERING_IDS) {
+      this.#lingeringBefore = this.#lingering;
+      this.#lingering = new Set();
     }
+    this.#lingering.add(wireId);
   }
 }
 
