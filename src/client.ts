@@ -213,43 +213,19 @@ export class AuthzClient implements TypedEmitter {
     if (requests.length > MAX_BATCH)
       throw new ConfigurationError('requests', `must be at most ${MAX_BATCH} long, got ${requests.length}`);
     this.#runtime.lifecycle.refuseWhenClosing('checkBatch');
-    const { timeoutMs, signal, metadata } = this.#resolve(options);
-    const wireIds = new Set<string>();
-    const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index, wireIds));
+    const resolved = this.#resolve(options);
+    const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index));
     const valid = items.filter((item) => item.error === undefined);
     if (valid.length === 0) return items.map(toErrorResponse);
-    const bytes = this.#runtime.env.codec.encodeBatch(
-      valid.map(({ request }) => request),
-      valid.map(({ wireId }) => wireId),
-    );
-    refuseOversize(bytes, this.#options.maxMessageBytes, 'requests');
-    const { totals } = this.#runtime.book;
-    const startedAt = this.#runtime.clock.now();
-    totals.total += valid.length;
+    const { clock, book } = this.#runtime;
+    const deadlineAt = clock.now() + resolved.timeoutMs;
+    let responses: CheckResponse[] | undefined;
     try {
-      const answer = await this.#runtime.unary.exchange({
-        path: CHECK_BATCH,
-        bytes,
-        timeoutMs,
-        signal,
-        metadata,
-        idempotent: true,
-      });
-      const responses = this.#matchBatch(items, this.#runtime.env.codec.decodeBatch(answer));
-      const answered = responses.filter(({ error }) => error === undefined).length;
-      totals.successful += answered;
-      totals.failed += valid.length - answered;
-      totals.latencySumMs += answered * (this.#runtime.clock.now() - startedAt);
-      return responses;
-    } catch (error) {
-      if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) {
-        totals.failed += valid.length;
-        throw error;
-      }
-      // Each is counted as it is asked by itself.
-      totals.total -= valid.length;
-      return this.#checkEach(items, { ...options, deadline: startedAt + timeoutMs - this.#runtime.clock.now() });
+      responses = await this.#askBatch(items, valid, resolved);
+    } finally {
+      for (const { wireId } of valid) book.releaseWireId(wireId);
     }
+    return responses ?? this.#checkEach(items, { ...options, deadline: deadlineAt - clock.now() });
   }
 
   // --- streams --------------------------------------------------------------------------------------------------------------------
@@ -558,17 +534,28 @@ export class AuthzClient implements TypedEmitter {
     return resolved;
   }
 
-  async #checkUnary(
+  async #checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse> {
+    const { book } = this.#runtime;
+    const wireId = book.reserveWireId(request.requestId);
+    try {
+      return await this.#askUnary(request, wireId, options);
+    } finally {
+      book.releaseWireId(wireId);
+    }
+  }
+
+  async #askUnary(
     request: CheckRequest,
+    wireId: string,
     { timeoutMs, signal, metadata }: ResolvedCheckOptions,
   ): Promise<CheckResponse> {
-    const { env, unary, book } = this.#runtime;
+    const { env, unary, book, clock } = this.#runtime;
     const { codec, counters } = env;
     const { requestId } = request;
-    const bytes = encodeRequest(codec, request, requestId);
+    const bytes = encodeRequest(codec, request, wireId);
     refuseOversize(bytes, this.#options.maxMessageBytes, 'request', requestId);
     const actions = [...request.actions];
-    const startedAt = this.#runtime.clock.now();
+    const startedAt = clock.now();
     book.totals.total++;
     try {
       const answer = await unary.exchange({
@@ -581,13 +568,13 @@ export class AuthzClient implements TypedEmitter {
         idempotent: true,
       });
       const decoded = codec.decodeCheckResponse(answer);
-      if (decoded.requestId !== '' && decoded.requestId !== requestId) {
+      if (decoded.requestId !== '' && decoded.requestId !== wireId) {
         throw new ProtocolError('the server answered another request', { requestId });
       }
       const { response, foreign } = codec.buildResponse(decoded, requestId, actions);
       counters.foreignResults += foreign;
       book.totals.successful++;
-      book.totals.latencySumMs += this.#runtime.clock.now() - startedAt;
+      book.totals.latencySumMs += clock.now() - startedAt;
       return response;
     } catch (error) {
       book.totals.failed++;
@@ -595,22 +582,52 @@ export class AuthzClient implements TypedEmitter {
     }
   }
 
-  #toBatchItem(input: CheckInput, index: number, wireIds: Set<string>): BatchItem {
+  #toBatchItem(input: CheckInput, index: number): BatchItem {
     try {
       const given = this.#toRequest(input, false, `requests[${index}]`);
       // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
       encodeRequest(this.#runtime.env.codec, given, given.requestId, `requests[${index}]`);
       // A copy, by the rules of what is encoded: it may be asked again one by one, and the caller may change its own meanwhile.
       const request = JSON.parse(JSON.stringify(given)) as CheckRequest;
-      // The server audits by the request's own id; only its twin in the same batch gets another.
-      let wireId = request.requestId;
-      for (let suffix = index; wireIds.has(wireId); suffix++) wireId = `${request.requestId}#${suffix}`;
-      wireIds.add(wireId);
-      return { request, wireId, error: undefined };
+      return { request, wireId: this.#runtime.book.reserveWireId(request.requestId), error: undefined };
     } catch (error) {
       const isTyped = error instanceof AuthzClientError;
       const fault = isTyped ? error : new ConfigurationError(`requests[${index}]`, 'cannot be read', { cause: error });
       return { request: placeholder(input), wireId: '', error: fault };
+    }
+  }
+
+  /** Undefined where the server has no CheckBatch. */
+  async #askBatch(
+    items: readonly BatchItem[],
+    valid: readonly BatchItem[],
+    { timeoutMs, signal, metadata }: ResolvedCheckOptions,
+  ): Promise<CheckResponse[] | undefined> {
+    const { env, book, clock, unary } = this.#runtime;
+    const bytes = env.codec.encodeBatch(
+      valid.map(({ request }) => request),
+      valid.map(({ wireId }) => wireId),
+    );
+    refuseOversize(bytes, this.#options.maxMessageBytes, 'requests');
+    const { totals } = book;
+    const startedAt = clock.now();
+    totals.total += valid.length;
+    try {
+      const answer = await unary.exchange({ path: CHECK_BATCH, bytes, timeoutMs, signal, metadata, idempotent: true });
+      const responses = this.#matchBatch(items, env.codec.decodeBatch(answer));
+      const answered = responses.filter(({ error }) => error === undefined).length;
+      totals.successful += answered;
+      totals.failed += valid.length - answered;
+      totals.latencySumMs += answered * (clock.now() - startedAt);
+      return responses;
+    } catch (error) {
+      if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) {
+        totals.failed += valid.length;
+        throw error;
+      }
+      // Each is counted as it is asked by itself.
+      totals.total -= valid.length;
+      return undefined;
     }
   }
 

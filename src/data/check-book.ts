@@ -127,6 +127,20 @@ export class CheckBook {
     return check;
   }
 
+  /**
+   * The id under which a request goes out that is not kept here (an item of a batch, a unary call of its own): its own, or with a suffix
+   * where that is in flight. Held until {@link releaseWireId}. A late answer cannot cross such a call, so that ids that linger are free to it.
+   */
+  reserveWireId(requestId: string): string {
+    const wireId = this.#wireIds.has(requestId) ? this.#suffixed(requestId) : requestId;
+    this.#wireIds.add(wireId);
+    return wireId;
+  }
+
+  releaseWireId(wireId: string): void {
+    this.#wireIds.delete(wireId);
+  }
+
   /** Takes a check back as if it had never been accepted; nobody is told. */
   retract(check: PendingCheck): void {
     if (!this.#remove(check)) return;

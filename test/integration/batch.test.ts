@@ -64,6 +64,78 @@ describe('checkBatch()', () => {
     expect(responses.every((response) => isAllowed(response))).toBe(true);
   });
 
+  test('with an id in flight on a stream: another goes on the wire, the asked one comes back, and later it is free again', async () => {
+    const held: (() => void)[] = [];
+    const server = await stage.server({
+      onStreamRequest: (request, stream) => held.push(() => stream.reply(deny(request))),
+    });
+    const client = stage.client(server);
+    const first = client.check(question({ requestId: 'x' }));
+    await server.until(() => held.length === 1, 'the check');
+    const responses = await client.checkBatch([question({ requestId: 'x' }), question({ requestId: 'y' })]);
+    expect(responses.map((response) => [response.requestId, isAllowed(response)])).toEqual([
+      ['x', true],
+      ['y', true],
+    ]);
+    const [other, free] = server.batches[0]?.requests.map(({ requestId }) => requestId) ?? [];
+    expect(other).not.toBe('x');
+    expect(free).toBe('y');
+    for (const reply of held) reply();
+    expect(await first).toMatchObject({ requestId: 'x' });
+    expect(isAllowed(await first)).toBe(false);
+    await client.checkBatch([question({ requestId: 'x' })]);
+    expect(server.batches[1]?.requests.map(({ requestId }) => requestId)).toEqual(['x']);
+  });
+
+  test('with an id in flight in another batch or a unary check: a different one on the wire for each', async () => {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const server = await stage.server({
+      onCheck: async (request) => {
+        await released;
+        return allow(request);
+      },
+      onBatch: async (requests) => {
+        await released;
+        return { responses: requests.map((one) => allow(one)) };
+      },
+    });
+    const client = stage.client(server);
+    const asked = [
+      client.checkBatch([question({ requestId: 'x' })]),
+      client.checkBatch([question({ requestId: 'x' })]),
+      client.check(question({ requestId: 'x' }), { metadata: { 'x-tenant': 'red' } }),
+      client.check(question({ requestId: 'x' })),
+    ];
+    await server.until(
+      () => server.batches.length === 2 && server.checks.length === 1 && server.streamed.length === 1,
+      'all four',
+    );
+    const ids = [
+      ...server.batches.flatMap(({ requests }) => requests),
+      ...server.checks.map(({ request }) => request),
+      ...server.streamed,
+    ].map(({ requestId }) => requestId);
+    expect(new Set(ids).size).toBe(4);
+    expect(ids).toContain('x');
+    release();
+    const responses = (await Promise.all(asked)).flat();
+    expect(responses.map((response) => [response.requestId, isAllowed(response)])).toEqual(
+      Array.from({ length: 4 }, () => ['x', true]),
+    );
+  });
+
+  test('that fails: its ids are free again', async () => {
+    const server = await stage.server({
+      onBatch: () => Promise.reject(new ScriptedStatus(GrpcCode.PERMISSION_DENIED)),
+    });
+    const client = stage.client(server, { maxMessageBytes: 1_024 });
+    await rejection(client.checkBatch([question({ requestId: 'x' })]));
+    await rejection(client.checkBatch([question({ requestId: 'x' }), ...questions(60)]), ConfigurationError);
+    await client.check(question({ requestId: 'x' }));
+    expect(server.streamed.map(({ requestId }) => requestId)).toEqual(['x']);
+  });
+
   test('with items without ids: the client makes them', async () => {
     const server = await stage.server();
     const input = withoutId(question());
@@ -154,7 +226,9 @@ describe('checkBatch()', () => {
     const server = await stage.server({ unimplemented: ['CheckBatch', 'CheckStream'] });
     const responses = await stage.client(server).checkBatch(questions(3));
     expect(responses.every((response) => isAllowed(response))).toBe(true);
-    expect(server.checks).toHaveLength(3);
+    expect(server.checks.map(({ request }) => request.requestId)).toEqual(
+      server.batches[0]?.requests.map(({ requestId }) => requestId),
+    );
   });
 
   test('with per-call metadata and no CheckBatch: the single checks carry it too', async () => {
