@@ -15,6 +15,8 @@ export interface CheckBookOptions {
   readonly onBusy: (busy: boolean) => void;
   /** Why no endpoint is served, or undefined while one is. */
   readonly whyUnserved: () => string | undefined;
+  /** Why what is queued is not written though an endpoint is served; undefined when there is nothing to tell. */
+  readonly whyWaiting: () => string | undefined;
 }
 
 export interface CheckTotals {
@@ -232,11 +234,14 @@ export class CheckBook {
 
   #expire(check: PendingCheck): void {
     const { outcome } = check;
-    const why = outcome === 'unknown' ? undefined : this.#options.whyUnserved();
+    const { whyUnserved, whyWaiting } = this.#options;
+    const why = outcome === 'unknown' ? undefined : whyUnserved();
+    const waiting = outcome === 'unknown' ? undefined : whyWaiting();
+    const waits = waiting === undefined ? '' : `: ${waiting}`;
     this.fail(
       check,
       why === undefined
-        ? new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms`, check.timeoutMs, {
+        ? new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms${waits}`, check.timeoutMs, {
             requestId: check.requestId,
             outcome,
           })

@@ -5,25 +5,29 @@ import type { PendingCheck } from './pending-check.js';
 /** Unary calls under way at once on one such call; more wait in the outbox. */
 const MAX_CONCURRENT = 100;
 
-export type SendUnary = (bytes: Uint8Array, options: UnaryOptions) => Promise<UnaryResult>;
+/** What such a call needs of its connection. */
+export interface UnaryCarrier {
+  readonly headers: WireMetadata;
+  /** The peer allows one more call. */
+  hasRoom(): boolean;
+  send(bytes: Uint8Array, options: UnaryOptions): Promise<UnaryResult>;
+}
 
 /** A generation without a stream: each check is a unary call of its own. For servers without CheckStream, and for per-call metadata. */
 export class UnaryCall extends Call {
-  readonly #send: SendUnary;
-  readonly #metadata: WireMetadata;
+  readonly #unary: UnaryCarrier;
   readonly #aborts = new Map<PendingCheck, AbortController>();
   #wasFull = false;
   #paused = false;
 
-  constructor(init: CallInit, send: SendUnary, metadata: WireMetadata) {
+  constructor(init: CallInit, unary: UnaryCarrier) {
     super(init);
-    this.#send = send;
-    this.#metadata = metadata;
+    this.#unary = unary;
   }
 
   override tryWrite(check: PendingCheck): WriteResult {
     if (this.state !== 'current') return 'closed';
-    if (this.#paused || this.#aborts.size >= MAX_CONCURRENT) {
+    if (this.#paused || this.#aborts.size >= MAX_CONCURRENT || !this.#unary.hasRoom()) {
       this.#wasFull = true;
       return 'full';
     }
@@ -45,7 +49,7 @@ export class UnaryCall extends Call {
 
   override resume(): void {
     this.#paused = false;
-    this.#drainIfFull();
+    this.wake();
   }
 
   override lose(reason: string): void {
@@ -61,8 +65,8 @@ export class UnaryCall extends Call {
   async #exchange(check: PendingCheck): Promise<void> {
     const abort = new AbortController();
     this.#aborts.set(check, abort);
-    const result = await this.#send(check.bytes, {
-      metadata: this.#metadata,
+    const result = await this.#unary.send(check.bytes, {
+      metadata: this.#unary.headers,
       timeoutMs: Math.max(1, check.deadlineAt - this.now()),
       signal: abort.signal,
     });
@@ -71,10 +75,11 @@ export class UnaryCall extends Call {
       if (result.ok) this.answerOne(check, result.bytes);
       else this.failOne(check, result.status);
     }
-    this.#drainIfFull();
+    this.wake();
   }
 
-  #drainIfFull(): void {
+  /** There may be room again. */
+  wake(): void {
     if (!this.#wasFull || this.#paused || this.state !== 'current') return;
     this.#wasFull = false;
     this.onDrain();

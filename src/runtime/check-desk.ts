@@ -6,11 +6,12 @@ import { DedupCache } from '../data/dedup.js';
 import { decisionKey } from '../data/decision-key.js';
 import type { CheckPlace, CheckSink, PendingCheck } from '../data/pending-check.js';
 import type { RetryBudget } from '../data/retry-budget.js';
-import { BackpressureError, PoolExhaustedError } from '../errors.js';
+import { BackpressureError } from '../errors.js';
 import type { CheckRequest, DeduplicationStats } from '../types.js';
 import type { CheckStream } from './check-stream.js';
 import { Exchange, type SharedAnswer } from './exchange.js';
 import type { PoolConnection } from './pool-connection.js';
+import { exhaustedError } from './status-error.js';
 
 /** What the desk needs of the client around it. */
 export interface DeskHost {
@@ -19,7 +20,11 @@ export interface DeskHost {
   readonly retryDelayMs: number;
   readonly acquireTimeoutMs: number;
   readonly keepAliveIntervalMs: number;
-  pickConnection(): PoolConnection | undefined;
+  pickConnection(suits: (connection: PoolConnection) => boolean): PoolConnection | undefined;
+  /** A check waits for a stream. */
+  onShort(): void;
+  /** Why it waits, though an endpoint is served. */
+  whyWaiting(): string | undefined;
   openLane(connection: PoolConnection): CheckStream | undefined;
   /** There is work: connect, if that has not begun. */
   onWork(): void;
@@ -28,8 +33,6 @@ export interface DeskHost {
 /** Unanswered on each of a connection's lanes before another is opened: servers commonly answer one stream strictly in sequence. */
 const LANE_DEPTH = 32;
 const MAX_LANES = 4;
-/** How often the strategy is asked for a connection that does not wait out a backoff. */
-const MAX_PICKS = 16;
 
 /** Where checks are taken in: dedup, then a connection, then one of its streams; or the queue, while no connection is usable. */
 export class CheckDesk implements CheckPlace {
@@ -120,6 +123,7 @@ export class CheckDesk implements CheckPlace {
     if (connection === undefined || !this.#send(connection, check)) {
       check.place = this;
       this.#waiting.push(check);
+      this.#host.onShort();
     } else {
       this.acquired++;
     }
@@ -142,6 +146,10 @@ export class CheckDesk implements CheckPlace {
     this.#delayed.set(check, timer);
   }
 
+  get isShort(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** A connection became usable: what waits goes out, in order. */
   flushWaiting(): void {
     const now = this.#host.clock.now();
@@ -161,19 +169,12 @@ export class CheckDesk implements CheckPlace {
   /** Forgets settled ones, and refuses those that waited for a connection longer than a served route should take. */
   sweepWaiting(isServed: boolean): void {
     const { clock, acquireTimeoutMs } = this.#host;
+    const whyWaiting = (): string | undefined => this.#host.whyWaiting();
     for (let count = this.#waiting.length; count > 0; count--) {
       const check = this.#waiting.shift();
       if (check === undefined || check.settled) continue;
       if (isServed && clock.now() - check.acceptedAt >= acquireTimeoutMs) {
-        this.book.fail(
-          check,
-          new PoolExhaustedError(
-            `connectionPool.acquireTimeout: no connection took the check within ${acquireTimeoutMs} ms`,
-            {
-              requestId: check.requestId,
-            },
-          ),
-        );
+        this.book.fail(check, exhaustedError(acquireTimeoutMs, whyWaiting(), { requestId: check.requestId }));
       } else {
         this.#waiting.push(check);
       }
@@ -206,13 +207,9 @@ export class CheckDesk implements CheckPlace {
     return true;
   }
 
-  /** By the strategy, but for connections on which every stream waits out a backoff, as long as there are others. */
+  /** Not one on which every stream waits out a backoff, as long as there are others. */
   #pick(): PoolConnection | undefined {
-    const first = this.#host.pickConnection();
-    let picked = first;
-    for (let tries = 1; picked?.isBackingOff === true && tries < MAX_PICKS; tries++)
-      picked = this.#host.pickConnection();
-    return picked?.isBackingOff === true ? first : picked;
+    return this.#host.pickConnection(isAtWork) ?? this.#host.pickConnection(takesChecks);
   }
 
   #pickLane(connection: PoolConnection): CheckStream | undefined {
@@ -223,9 +220,14 @@ export class CheckDesk implements CheckPlace {
     }
     if (best === undefined) return this.#host.openLane(connection);
     const isDeep = best.pipe.owed >= LANE_DEPTH && lanes.length < MAX_LANES && connection.endpoint.hasStreams;
+    // The last free stream is left to handles, batches and health checks.
+    if (connection.freeStreams < 2) return best;
     return isDeep ? (this.#host.openLane(connection) ?? best) : best;
   }
 }
+
+const takesChecks = (connection: PoolConnection): boolean => connection.takesChecks;
+const isAtWork = (connection: PoolConnection): boolean => connection.takesChecks && !connection.isBackingOff;
 
 /** A lane that writes, and owes least. */
 function rank(lane: CheckStream): number {

@@ -16,6 +16,8 @@ export interface StreamHost {
   takeParked(connection: PoolConnection): Call | undefined;
   /** Keeps a call for the next handle; false when it is to be ended instead. */
   park(call: Call, connection: PoolConnection): boolean;
+  /** It waits for a call: no connection is usable, or none has room. */
+  onShort(stream: CheckStream): void;
   onStreamClosed(stream: CheckStream): void;
 }
 
@@ -93,6 +95,7 @@ export class CheckStream implements PipeEdges {
     const call = parked ?? connection?.openCall(generation, this.pipe);
     if (connection === undefined || call === undefined) {
       this.waiting = true;
+      this.#host.onShort(this);
       return;
     }
     this.waiting = false;

@@ -57,6 +57,7 @@ export class ClientRuntime {
   readonly #monitor: Monitor;
   #dialAheadTimer: TimerHandle;
   #sweptAt = 0;
+  #shortDue = false;
 
   constructor(options: ResolvedOptions, transport: Transport) {
     const { clock, random } = options;
@@ -94,7 +95,7 @@ export class ClientRuntime {
       actors: () => this.actors,
       servedAddress: () => this.primaryEndpoint.address.text,
       isIdle: () => this.book.size + this.unary.size === 0 && this.streams.handles.size === 0,
-      isServed: () => this.route.usable.length > 0,
+      isServed: () => this.route.isServed,
       whyUnserved: () => this.whyUnserved(),
       clearFailures: () => {
         for (const endpoint of this.endpoints) if (!endpoint.served) endpoint.lastDialError = undefined;
@@ -127,10 +128,18 @@ export class ClientRuntime {
   /** Why no connection is usable, or undefined while one is. */
   whyUnserved(): string | undefined {
     if (this.#tokens.lastError !== undefined) return this.#tokens.lastError.message;
-    if (this.route.usable.length > 0) return undefined;
+    if (this.route.isServed) return undefined;
     return this.endpoints
       .map(({ address, lastDialError }) => `${address.text} (${lastDialError ?? 'not connected yet'})`)
       .join(', ');
+  }
+
+  /** Why what is queued is not written, though connections are open; undefined for the usual reason, that the server is slow. */
+  whyWaiting(): string | undefined {
+    const connections = [...this.pool].filter((connection) => this.route.carries(connection));
+    if (connections.length === 0 || connections.some(({ hasRoom }) => hasRoom)) return undefined;
+    const limits = connections.map(({ id, address, maxStreams }) => `${id} to ${address.text} allows ${maxStreams}`);
+    return `every connection is at its server's limit of concurrent streams (${limits.join(', ')})`;
   }
 
   /** Settles a check otherwise than by its answer. */
@@ -161,6 +170,7 @@ export class ClientRuntime {
       encode: (request, wireId) => encodeRequest(codec, request, wireId),
       onBusy: (busy) => this.#onBusy(busy),
       whyUnserved: () => this.whyUnserved(),
+      whyWaiting: () => this.whyWaiting(),
     });
   }
 
@@ -173,7 +183,9 @@ export class ClientRuntime {
         retryDelayMs: options.retryDelayMs,
         acquireTimeoutMs: options.connectionPool.acquireTimeout,
         keepAliveIntervalMs: options.keepAliveIntervalMs,
-        pickConnection: () => this.route.pick(),
+        pickConnection: (suits) => this.route.pick(suits),
+        onShort: () => this.#onShort(),
+        whyWaiting: () => this.whyWaiting(),
         openLane: (connection) => this.streams.openLane(connection),
         onWork: () => this.#onWork(),
       },
@@ -195,8 +207,12 @@ export class ClientRuntime {
         maxPending: options.maxPendingChecks,
         maxRetries: options.maxRetries,
         retryDelayMs: options.retryDelayMs,
-        pickConnection: () => this.route.pick(),
+        pickConnection: () => this.route.pick(({ hasRoom }) => hasRoom),
+        acquireTimeoutMs: options.connectionPool.acquireTimeout,
+        isServed: () => this.route.isServed,
+        onShort: () => this.#onShort(),
         whyUnserved: () => this.whyUnserved(),
+        whyWaiting: () => this.whyWaiting(),
         onWork: () => this.#onWork(),
         onBusy: (busy) => this.#onBusy(busy),
         mayRefreshToken: (sentAt) => this.#tokens.refresh(sentAt),
@@ -249,6 +265,7 @@ export class ClientRuntime {
         headers: () => this.#tokens.current(),
         stalledSince: (startedAt) => this.#monitor.stalledSince(startedAt),
         onUsableChange: () => this.route.refresh(),
+        onRoom: () => this.#onRoom(),
         onSocket: (delta) => this.lifecycle.onSocket(delta),
       },
       onDialFailed: ({ level }) => {
@@ -283,7 +300,9 @@ export class ClientRuntime {
         mayRefreshToken: (sentAt) => this.#tokens.refresh(sentAt),
       }),
       isUsable: (connection) => this.route.isUsable(connection),
-      pickConnection: () => this.route.pick(),
+      carries: (connection) => this.route.carries(connection),
+      pickConnection: (suits) => this.route.pick(suits),
+      onShort: () => this.#onShort(),
       dispatch: (check) => this.desk.dispatch(check),
       redispatch: (check) => this.desk.redispatch(check),
       onStreamClosed: () => this.lifecycle.checkDrainedSoon(),
@@ -409,9 +428,31 @@ export class ClientRuntime {
 
   #onRouteReady(): void {
     this.lifecycle.onRouteReady();
+    this.#onRoom();
+  }
+
+  /** Handles and calls of their own first: checks can share what streams there are. */
+  #onRoom(): void {
     this.streams.wake();
-    this.desk.flushWaiting();
     this.unary.wake();
+    this.desk.flushWaiting();
+  }
+
+  /** Somebody waits for a call, and perhaps because every connection is at its peer's stream limit. */
+  #onShort(): void {
+    if (this.#shortDue) return;
+    this.#shortDue = true;
+    queueMicrotask(() => {
+      this.#shortDue = false;
+      this.#makeRoom();
+    });
+  }
+
+  #makeRoom(): void {
+    const isShort = this.desk.isShort || this.unary.isShort || this.streams.isShort;
+    if (!isShort || !this.route.isServed) return;
+    if (this.streams.yieldCalls(false) || this.pool.growWhenFull()) return;
+    this.streams.yieldCalls(true);
   }
 
   #onToken(rotated: boolean): void {
@@ -463,10 +504,12 @@ export class ClientRuntime {
     this.lifecycle.checkDrained();
     if (now - this.#sweptAt < PROBE_INTERVAL_MS) return;
     this.#sweptAt = now;
-    this.desk.sweepWaiting(this.route.usable.length > 0);
+    const { isServed } = this.route;
+    this.desk.sweepWaiting(isServed);
     this.streams.closeIdle(now);
     this.pool.closeIdle(now);
     this.pool.growWhenSaturated(this.route.usable);
+    this.#makeRoom();
   }
 
   #inspectConnection(connection: PoolConnection, now: number): void {

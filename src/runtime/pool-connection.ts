@@ -4,6 +4,7 @@ import type { Clock, TimerHandle } from '../core/clock.js';
 import { Call, type CallCarrier, type CallCodec, type CallOwner, type ProtocolCounters } from '../data/call.js';
 import type { CheckBook } from '../data/check-book.js';
 import type { Routable } from '../data/router.js';
+import { StreamSlots } from '../data/stream-slots.js';
 import { UnaryCall } from '../data/unary-call.js';
 import type { Redactor } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
@@ -38,6 +39,8 @@ export interface ConnectionHost {
   /** Whether our own event loop stalled since then. */
   stalledSince(startedAt: number): boolean;
   onUsableChange(connection: PoolConnection): void;
+  /** It was at its peer's stream limit, and is no longer. */
+  onRoom(): void;
   onOpened(connection: PoolConnection): void;
   onLost(connection: PoolConnection, reason: string): void;
   onDialFailed(connection: PoolConnection, reason: string): void;
@@ -47,6 +50,9 @@ export interface ConnectionHost {
   /** A socket of ours opens, or is gone. */
   onSocket(delta: 1 | -1): void;
 }
+
+/** A health Watch takes a call for good: not where the peer allows fewer than this. */
+const MIN_STREAMS_TO_WATCH = 4;
 
 const NOT_OPEN: UnaryResult = {
   ok: false,
@@ -71,6 +77,8 @@ export class PoolConnection implements CallCarrier, Routable {
   closed = false;
   /** Draining: takes no more, and is not counted. */
   leaving = false;
+  /** Its first dial is still under way. */
+  untried = true;
   healthCheckFailures = 0;
   lastReceivedAt = 0;
   /** When the transport was up last, on the clock. */
@@ -80,6 +88,10 @@ export class PoolConnection implements CallCarrier, Routable {
   readonly #host: ConnectionHost;
   readonly #calls = new Set<Call>();
   readonly #latency = new LatencyEstimate();
+  /** Of the transport of now: what still ends on the one before is not counted against it. */
+  #slots = this.#createSlots();
+  #slotsChanged = false;
+  #isFull = false;
   #transport: TransportConnection | undefined;
   /** The transport a probe is under way on. */
   #probed: TransportConnection | undefined;
@@ -112,6 +124,29 @@ export class PoolConnection implements CallCarrier, Routable {
     return this.lanes.length > 0 && this.lanes.every(({ backingOff }) => backingOff);
   }
 
+  /** How many calls its peer allows at once; Infinity without a limit. */
+  get maxStreams(): number {
+    return this.#slots.limit;
+  }
+
+  /** Calls that can be opened before its peer's limit is reached. */
+  get freeStreams(): number {
+    return this.#slots.free;
+  }
+
+  get hasRoom(): boolean {
+    return this.#slots.free > 0;
+  }
+
+  /** A check finds a stream here, or room to open one. */
+  get takesChecks(): boolean {
+    return this.hasRoom || this.lanes.length > 0 || !this.endpoint.hasStreams;
+  }
+
+  get allowsWatch(): boolean {
+    return this.connected && this.maxStreams >= MIN_STREAMS_TO_WATCH;
+  }
+
   get calls(): ReadonlySet<Call> {
     return this.#calls;
   }
@@ -137,6 +172,9 @@ export class PoolConnection implements CallCarrier, Routable {
     const { transport, options, clock, userAgent } = this.#host;
     this.#host.onSocket(1);
     const tls = options.readTls?.();
+    const slots = this.#createSlots();
+    this.#slots = slots;
+    if (this.#isFull) this.#slotsChangedSoon();
     const connection: TransportConnection = transport.connect(
       { address: this.address.text },
       {
@@ -150,11 +188,13 @@ export class PoolConnection implements CallCarrier, Routable {
         onUp: () => {
           if (this.#transport !== connection) return;
           this.connected = true;
+          this.untried = false;
           this.openedAt = clock.now();
           this.lastReceivedAt = clock.now();
           this.lastUsedAt = clock.now();
           this.#host.tell(this, { type: 'TRANSPORT_UP' });
         },
+        onStreamLimit: (maxStreams) => slots.setLimit(maxStreams),
         onGoaway: ({ reason }) => {
           if (this.#transport === connection) this.#host.tell(this, { type: 'GOAWAY', reason });
         },
@@ -236,6 +276,7 @@ export class PoolConnection implements CallCarrier, Routable {
   }
 
   reportDialFailed({ reason }: ConnectionContext): void {
+    this.untried = false;
     this.#host.onDialFailed(this, this.#downReason || reason);
   }
 
@@ -275,7 +316,7 @@ export class PoolConnection implements CallCarrier, Routable {
 
   // --- calls --------------------------------------------------------------------------------------------------------------------
 
-  /** Opens a generation; undefined while the headers or the connection are not there. */
+  /** Opens a generation; undefined while the headers, the connection or room on it are not there. */
   openCall(generation: number, owner: CallOwner): Call | undefined {
     const transport = this.#transport;
     const headers = this.#host.headers();
@@ -286,10 +327,16 @@ export class PoolConnection implements CallCarrier, Routable {
     const init = { generation, carrier: this, owner, book, codec, counters, now: () => clock.now() };
     let call: Call;
     if (this.endpoint.hasStreams) {
+      if (!this.hasRoom) return undefined;
+      this.#slots.take();
       call = new Call(init);
       call.attach(transport.openStream(CHECK_STREAM, headers, call));
     } else {
-      call = new UnaryCall(init, (bytes, options) => transport.unary(CHECK, bytes, options), headers);
+      call = new UnaryCall(init, {
+        send: (bytes, options) => this.#exchange(transport, CHECK, bytes, options),
+        hasRoom: () => this.hasRoom,
+        headers,
+      });
     }
     this.#calls.add(call);
     return call;
@@ -307,7 +354,8 @@ export class PoolConnection implements CallCarrier, Routable {
     this.inFlight++;
     this.lastUsedAt = this.#host.clock.now();
     try {
-      const result = await transport.unary(path, bytes, { ...options, metadata: { ...headers, ...options.metadata } });
+      const metadata = { ...headers, ...options.metadata };
+      const result = await this.#exchange(transport, path, bytes, { ...options, metadata });
       if (isAlive(result)) this.noteReceived();
       return result.ok ? result : { ok: false, status: this.clean(result.status) };
     } finally {
@@ -318,7 +366,23 @@ export class PoolConnection implements CallCarrier, Routable {
 
   openStream(path: string, listener: StreamListener): WireStream | undefined {
     const headers = this.#host.headers();
-    return headers === undefined ? undefined : this.#transport?.openStream(path, headers, listener);
+    const transport = this.#transport;
+    if (headers === undefined || transport === undefined) return undefined;
+    const slots = this.#slots;
+    slots.take();
+    return transport.openStream(path, headers, {
+      onMessage: (bytes) => listener.onMessage(bytes),
+      onDrain: () => listener.onDrain(),
+      onStatus: (status) => {
+        slots.release();
+        listener.onStatus(status);
+      },
+    });
+  }
+
+  /** Round trip of an HTTP/2 PING; undefined where the transport has none. */
+  ping(timeoutMs: number): Promise<boolean> | undefined {
+    return this.#transport?.ping?.(timeoutMs);
   }
 
   noteAnswer(latencyMs: number): void {
@@ -342,8 +406,56 @@ export class PoolConnection implements CallCarrier, Routable {
   }
 
   noteCallEnded(call: Call): void {
-    this.#calls.delete(call);
+    if (!this.#calls.delete(call)) return;
+    if (!(call instanceof UnaryCall)) this.#slots.release();
     this.#checkDrained();
+  }
+
+  /** The client's own streams on it have changed. */
+  noteLanes(): void {
+    if (!this.hasRoom) this.#slotsChangedSoon();
+  }
+
+  async #exchange(
+    transport: TransportConnection,
+    path: string,
+    bytes: Uint8Array,
+    options: UnaryOptions,
+  ): Promise<UnaryResult> {
+    const slots = this.#slots;
+    slots.take();
+    try {
+      return await transport.unary(path, bytes, options);
+    } finally {
+      slots.release();
+    }
+  }
+
+  #createSlots(): StreamSlots {
+    const slots = new StreamSlots(() => {
+      if (slots === this.#slots) this.#slotsChangedSoon();
+    });
+    return slots;
+  }
+
+  /** From a microtask: a call that is being opened is not to be overtaken by what its opening leads to. */
+  #slotsChangedSoon(): void {
+    if (this.#slotsChanged) return;
+    this.#slotsChanged = true;
+    queueMicrotask(() => {
+      this.#slotsChanged = false;
+      if (this.closed) return;
+      // One that checks can still ride on stays in the route, full as it is.
+      const isFull = !this.takesChecks;
+      if (isFull !== this.#isFull) {
+        this.#isFull = isFull;
+        this.#host.tell(this, { type: isFull ? 'CORDON' : 'UNCORDON', reason: 'streamLimit' });
+      }
+      this.endpoint.reviewWatch();
+      if (!this.hasRoom) return;
+      for (const call of this.#calls) if (call instanceof UnaryCall) call.wake();
+      this.#host.onRoom();
+    });
   }
 
   #lose(cause: DownCause): void {

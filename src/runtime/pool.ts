@@ -17,7 +17,10 @@ export interface PoolHost {
   /** The level that carries traffic, or -1. */
   level(): number;
   /** What every connection needs beside the pool. */
-  readonly connectionHost: Pick<ConnectionHost, 'book' | 'headers' | 'stalledSince' | 'onUsableChange' | 'onSocket'>;
+  readonly connectionHost: Pick<
+    ConnectionHost,
+    'book' | 'headers' | 'stalledSince' | 'onUsableChange' | 'onRoom' | 'onSocket'
+  >;
   onDialFailed(endpoint: ServedEndpoint): void;
   /** A connection takes no more: its streams go elsewhere. */
   onLeaving(connection: PoolConnection): void;
@@ -116,6 +119,20 @@ export class Pool {
     if (isSaturated && size < this.#env.options.connectionPool.maxConnections) this.#growTo(size + 1);
   }
 
+  /**
+   * One more, when every connection is at its peer's stream limit.
+   * @returns whether there is one on its way
+   */
+  growWhenFull(): boolean {
+    const connections = this.#routed();
+    if (connections.some(({ untried }) => untried)) return true;
+    const isFull =
+      connections.some(({ connected }) => connected) && connections.every((one) => !one.connected || !one.hasRoom);
+    if (!isFull || connections.length >= this.#env.options.connectionPool.maxConnections) return false;
+    this.#growTo(connections.length + 1);
+    return true;
+  }
+
   /** Lets go of what is above the minimum and was not used for `idleTimeout`, the youngest first. */
   closeIdle(now: number): void {
     const { idleTimeout, minConnections } = this.#env.options.connectionPool;
@@ -173,7 +190,9 @@ export class Pool {
 
   #growTo(size: number): void {
     const level = Math.max(0, this.#host.level());
-    const candidates = this.#host.endpoints.filter((endpoint) => endpoint.level === level);
+    const ofLevel = this.#host.endpoints.filter((endpoint) => endpoint.level === level);
+    const served = ofLevel.filter((endpoint) => endpoint.served);
+    const candidates = served.length > 0 ? served : ofLevel;
     for (let count = this.#routed().length; count < size; count++) {
       const least = candidates.reduce((one, other) => (other.connections.size < one.connections.size ? other : one));
       this.#add(least, false);

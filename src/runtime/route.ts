@@ -7,6 +7,9 @@ import type { ResolvedOptions } from '../options.js';
 import type { CheckStream } from './check-stream.js';
 import type { PoolConnection } from './pool-connection.js';
 
+/** How often the strategy is asked for a connection that suits. */
+const MAX_PICKS = 16;
+
 /** What the route needs of the client around it. */
 export interface RouteHost {
   readonly options: ResolvedOptions;
@@ -42,17 +45,29 @@ export class Route {
     return this.#router.members;
   }
 
-  pick(): PoolConnection | undefined {
-    return this.#router.pick();
+  /** There are connections to it, though they may take no more just now. */
+  get isServed(): boolean {
+    for (const connection of this.#host.connections()) if (this.carries(connection)) return true;
+    return false;
   }
 
+  /** By the strategy, among those that suit: an unlucky strategy is asked again a few times, then the first that suits does. */
+  pick(suits: (connection: PoolConnection) => boolean = () => true): PoolConnection | undefined {
+    for (let tries = 0; tries < MAX_PICKS; tries++) {
+      const picked = this.#router.pick();
+      if (picked === undefined || suits(picked)) return picked;
+    }
+    return this.usable.find(suits);
+  }
+
+  /** It belongs to the route: what rides on it may stay. */
+  carries({ connected, leaving, endpoint }: PoolConnection): boolean {
+    return connected && !leaving && endpoint.served && endpoint.level === this.level;
+  }
+
+  /** It takes new work. */
   isUsable(connection: PoolConnection): boolean {
-    return (
-      connection.admitted &&
-      connection.connected &&
-      connection.endpoint.served &&
-      connection.endpoint.level === this.level
-    );
+    return connection.admitted && this.carries(connection);
   }
 
   /** The usable connections may have changed. */

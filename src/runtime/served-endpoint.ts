@@ -29,6 +29,8 @@ export interface EndpointHost {
 }
 
 const HISTORY_LIMIT = 100;
+/** Details of a result that no health service gave. */
+const CONNECTIVITY = { source: 'connectivity' } as const;
 
 /** One address: the effects of its statechart, its health as it was reported, and what is known of its server. */
 export class ServedEndpoint {
@@ -52,6 +54,7 @@ export class ServedEndpoint {
   readonly #host: EndpointHost;
   readonly #history = new RingBuffer<HealthCheckResult>();
   #watch: WireStream | undefined;
+  #watchedBy: PoolConnection | undefined;
   #watchable = true;
 
   constructor(address: ParsedAddress, level: number, host: EndpointHost) {
@@ -109,7 +112,7 @@ export class ServedEndpoint {
     if (!this.#host.options.healthCheck.enabled || this.#watch !== undefined || !this.#watchable) return;
     const { codec, options } = this.#host;
     for (const connection of this.connections) {
-      if (!connection.connected) continue;
+      if (!connection.allowsWatch || !connection.hasRoom) continue;
       const watch: WireStream | undefined = connection.openStream(HEALTH_WATCH, {
         onMessage: (bytes) => {
           if (this.#watch === watch) this.#noteWatchedBytes(bytes);
@@ -123,6 +126,7 @@ export class ServedEndpoint {
       });
       if (watch === undefined) continue;
       this.#watch = watch;
+      this.#watchedBy = connection;
       watch.write(codec.encodeHealthCheck(options.healthCheck.serviceName));
       watch.end();
       return;
@@ -133,6 +137,15 @@ export class ServedEndpoint {
     const watch = this.#watch;
     this.#watch = undefined;
     watch?.cancel();
+  }
+
+  /** A peer that came to allow fewer calls gets the Watch's back; one that came to allow more is watched. */
+  reviewWatch(): void {
+    if (this.#watch === undefined) {
+      if (this.served) this.openWatch();
+    } else if (this.#watchedBy?.allowsWatch === false) {
+      this.releaseWatch();
+    }
   }
 
   cordon(): void {
@@ -170,7 +183,10 @@ export class ServedEndpoint {
 
   // --- health -------------------------------------------------------------------------------------------------------------------
 
-  /** One health Check now; UNIMPLEMENTED is answered by connectivity: the server answered. Never rejects. */
+  /**
+   * One health Check now. UNIMPLEMENTED is answered by connectivity: the server answered; so is a connection with no room for a call, by an
+   * HTTP/2 PING. Never rejects.
+   */
   async checkNow(timeoutMs: number): Promise<HealthCheckResult> {
     const { clock, codec, options } = this.#host;
     const startedAt = clock.now();
@@ -183,6 +199,10 @@ export class ServedEndpoint {
           `${this.address.text} has no open connection${this.lastDialError ? `: ${this.lastDialError}` : ''}`,
         ),
       );
+    }
+    if (!connection.hasRoom) {
+      const isAlive = await connection.ping(timeoutMs);
+      if (isAlive === true) return this.#note(HealthStatus.SERVING, clock.now() - startedAt, undefined, CONNECTIVITY);
     }
     const result = await connection.unary(HEALTH_CHECK, codec.encodeHealthCheck(options.healthCheck.serviceName), {
       timeoutMs,
@@ -201,7 +221,7 @@ export class ServedEndpoint {
     }
     const { status } = result;
     if (status.outcome === 'answered' && status.code === GrpcCode.UNIMPLEMENTED) {
-      return this.#note(HealthStatus.SERVING, latencyMs, undefined, { source: 'connectivity' });
+      return this.#note(HealthStatus.SERVING, latencyMs, undefined, CONNECTIVITY);
     }
     if (status.outcome === 'answered' && status.code === GrpcCode.NOT_FOUND) {
       return this.#note(HealthStatus.SERVICE_UNKNOWN, latencyMs);
@@ -218,14 +238,17 @@ export class ServedEndpoint {
     );
   }
 
+  /** One with room for the call; among those, the one heard from least recently: it is the one in doubt. */
   #probeConnection(): PoolConnection | undefined {
-    let latest: PoolConnection | undefined;
+    let best: PoolConnection | undefined;
     for (const connection of this.connections) {
-      // The one heard from least recently is the one in doubt.
-      if (connection.connected && (latest === undefined || connection.lastReceivedAt < latest.lastReceivedAt))
-        latest = connection;
+      if (!connection.connected) continue;
+      const isBetter =
+        best === undefined ||
+        (connection.hasRoom === best.hasRoom ? connection.lastReceivedAt < best.lastReceivedAt : connection.hasRoom);
+      if (isBetter) best = connection;
     }
-    return latest;
+    return best;
   }
 
   /** A server whose Watch cannot be understood is followed by Check alone. */

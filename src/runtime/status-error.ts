@@ -3,6 +3,8 @@ import {
   CancelledError,
   ConnectionError,
   GrpcCode,
+  type AuthzErrorOptions,
+  PoolExhaustedError,
   ProtocolError,
   TimeoutError,
 } from '../errors.js';
@@ -30,6 +32,18 @@ export function errorFromStatus(status: WireStatus, requestId?: string, timeoutM
 function nameOf(code: GrpcCode): string {
   for (const [name, value] of Object.entries(GrpcCode)) if (value === code) return name;
   return String(code);
+}
+
+/** The error of a request that no connection took in time. */
+export function exhaustedError(
+  acquireTimeoutMs: number,
+  whyWaiting: string | undefined,
+  options: AuthzErrorOptions,
+): PoolExhaustedError {
+  const why =
+    whyWaiting === undefined ? '' : `: ${whyWaiting}; raise connectionPool.maxConnections or the server's limit`;
+  const message = `connectionPool.acquireTimeout: no connection took the request within ${acquireTimeoutMs} ms${why}`;
+  return new PoolExhaustedError(message, options);
 }
 
 export interface RedressOptions {

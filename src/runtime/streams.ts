@@ -24,7 +24,11 @@ export interface StreamsHost {
   isClosing(): boolean;
   readonly redress: PipeOptions['redress'];
   isUsable(connection: PoolConnection): boolean;
-  pickConnection(): PoolConnection | undefined;
+  pickConnection(suits: (connection: PoolConnection) => boolean): PoolConnection | undefined;
+  /** It belongs to the route. */
+  carries(connection: PoolConnection): boolean;
+  /** A stream waits for room on a connection. */
+  onShort(): void;
   /** Puts a check on another of the client's own streams. */
   dispatch(check: PendingCheck): void;
   /** The same for one whose call died. */
@@ -82,7 +86,7 @@ export class Streams implements StreamHost {
 
   /** One more of the client's own streams on a connection. */
   openLane(connection: PoolConnection): CheckStream | undefined {
-    if (connection.closed) return undefined;
+    if (connection.closed || !connection.takesChecks) return undefined;
     const { book, redress } = this.#host;
     const { maxPendingChecks, maxPendingBytes } = this.#env.options;
     const highWaterMark = Math.min(SATURATED, maxPendingChecks);
@@ -118,6 +122,7 @@ export class Streams implements StreamHost {
       connection,
     );
     connection.lanes.push(lane);
+    connection.noteLanes();
     return lane;
   }
 
@@ -129,7 +134,7 @@ export class Streams implements StreamHost {
   /** Every stream leaves a connection that takes no more, make before break. */
   retireFrom(connection: PoolConnection): void {
     this.retireLanes(connection);
-    this.#parking.clear(connection);
+    this.#parking.clear((parkedOn) => parkedOn === connection);
     for (const stream of this) {
       if (stream.kind === 'handle' && stream.connection === connection) retireCall(stream);
     }
@@ -145,7 +150,7 @@ export class Streams implements StreamHost {
   wake(): void {
     for (const stream of this) {
       const { connection, pinnedTo, waiting } = stream;
-      const isElsewhere = pinnedTo === undefined && connection !== undefined && !this.#host.isUsable(connection);
+      const isElsewhere = pinnedTo === undefined && connection !== undefined && !this.#host.carries(connection);
       if (waiting || isElsewhere) stream.tell({ type: 'ROUTE_READY' });
     }
   }
@@ -177,7 +182,44 @@ export class Streams implements StreamHost {
 
   connectionFor({ pinnedTo, connection }: CheckStream): PoolConnection | undefined {
     if (pinnedTo !== undefined) return pinnedTo.connected ? pinnedTo : undefined;
-    return connection !== undefined && this.#host.isUsable(connection) ? connection : this.#host.pickConnection();
+    const suits = (candidate: PoolConnection): boolean =>
+      candidate.hasRoom || !candidate.endpoint.hasStreams || this.#parking.holds(candidate);
+    const stays = connection !== undefined && this.#host.carries(connection) && suits(connection);
+    return stays ? connection : this.#host.pickConnection(suits);
+  }
+
+  /** One of the client's own does not wait for room on its connection: what it holds may find another. */
+  onShort(stream: CheckStream): void {
+    const { pinnedTo } = stream;
+    if (pinnedTo?.connected === true && !pinnedTo.hasRoom) {
+      queueMicrotask(() => {
+        if (stream.waiting) this.#dropLane(pinnedTo, stream);
+      });
+    }
+    this.#host.onShort();
+  }
+
+  /** A handle waits for a call. */
+  get isShort(): boolean {
+    for (const stream of this) if (stream.waiting && stream.kind === 'handle') return true;
+    return false;
+  }
+
+  /**
+   * Gives calls back on which nothing is owed, for those who wait for room on a connection that has none: parked ones and the client's own;
+   * of the handles' only when asked to, since theirs is the next `send`.
+   * @returns whether there were any
+   */
+  yieldCalls(ofHandles: boolean): boolean {
+    let yielded = this.#parking.clear(({ hasRoom }) => !hasRoom);
+    for (const stream of this) {
+      const { connection, idle, kind, pipe } = stream;
+      const isMeant = connection?.hasRoom === false && (kind === 'handle') === ofHandles;
+      if (!isMeant || idle || pipe.owed > 0 || pipe.current === undefined) continue;
+      stream.tell({ type: 'IDLE_TIMEOUT' });
+      yielded ||= stream.idle;
+    }
+    return yielded;
   }
 
   takeParked(connection: PoolConnection): Call | undefined {
@@ -186,8 +228,10 @@ export class Streams implements StreamHost {
 
   /** Not on a connection that takes no more: it waits for its last call to end. */
   park(call: Call, connection: PoolConnection): boolean {
-    const isReused = this.poolConfig.enableStreamReuse && !this.#host.isClosing() && this.#host.isUsable(connection);
-    return isReused && this.#parking.park(call);
+    const { enableStreamReuse } = this.poolConfig;
+    const isReused =
+      enableStreamReuse && !this.#host.isClosing() && this.#host.isUsable(connection) && connection.hasRoom;
+    return isReused && this.#parking.park(call, connection);
   }
 
   onStreamClosed({ id }: CheckStream): void {
@@ -205,6 +249,7 @@ export class Streams implements StreamHost {
   #dropLane(connection: PoolConnection, lane: CheckStream): void {
     const index = connection.lanes.indexOf(lane);
     if (index !== -1) connection.lanes.splice(index, 1);
+    connection.noteLanes();
     const unwritten = lane.pipe.takeUnwritten();
     if (!lane.closed) lane.tell({ type: 'END' });
     for (const check of unwritten) this.#host.dispatch(check);

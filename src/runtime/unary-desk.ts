@@ -2,9 +2,9 @@ import type { Clock } from '../core/clock.js';
 import type { Random } from '../core/random.js';
 import type { RetryBudget } from '../data/retry-budget.js';
 import { BackpressureError, CancelledError, ConnectionError, GrpcCode, TimeoutError } from '../errors.js';
-import type { WireMetadata, WireStatus } from '../transport/port.js';
+import type { UnaryResult, WireMetadata, WireStatus } from '../transport/port.js';
 import type { PoolConnection } from './pool-connection.js';
-import { errorFromStatus } from './status-error.js';
+import { errorFromStatus, exhaustedError } from './status-error.js';
 
 export interface UnaryDeskHost {
   readonly clock: Clock;
@@ -12,8 +12,14 @@ export interface UnaryDeskHost {
   readonly maxPending: number;
   readonly maxRetries: number;
   readonly retryDelayMs: number;
+  /** One with room for a call. */
   pickConnection(): PoolConnection | undefined;
+  readonly acquireTimeoutMs: number;
   whyUnserved(): string | undefined;
+  whyWaiting(): string | undefined;
+  isServed(): boolean;
+  /** A call waits for room on a connection. */
+  onShort(): void;
   /** There is work: connect, if that has not begun. */
   onWork(): void;
   /** Whether anything is outstanding here has changed. */
@@ -48,6 +54,7 @@ export class UnaryDesk {
   readonly #wakers = new Set<() => void>();
   readonly #cancels = new Set<(message: string) => void>();
   #count = 0;
+  #waiting = 0;
 
   constructor(host: UnaryDeskHost, budget: RetryBudget) {
     this.#host = host;
@@ -56,6 +63,11 @@ export class UnaryDesk {
 
   get size(): number {
     return this.#count;
+  }
+
+  /** A call waits for a connection. */
+  get isShort(): boolean {
+    return this.#waiting > 0;
   }
 
   /** A connection became usable. */
@@ -105,17 +117,8 @@ export class UnaryDesk {
     const { clock, random, retryDelayMs } = this.#host;
     this.#budget.onCheck();
     for (let retries = 0; ; retries++) {
-      const connection = await this.#connection(call, deadlineAt, signal, progress);
-      const timeoutMs = Math.max(1, deadlineAt - clock.now());
-      const { metadata } = call;
       const wasWritten = progress.written;
-      progress.written = true;
-      progress.sentAt = clock.now();
-      const result = await connection.unary(call.path, call.bytes, {
-        timeoutMs,
-        signal,
-        ...(metadata === undefined ? {} : { metadata }),
-      });
+      const result = await this.#send(call, deadlineAt, signal, progress);
       signal.throwIfAborted();
       // Late is late, whatever the timer has done so far.
       if (clock.now() >= deadlineAt) throw this.#timeout(call, 'unknown');
@@ -146,46 +149,102 @@ export class UnaryDesk {
     return progress.authenticatedAnew;
   }
 
-  async #connection(
+  /** Picked and sent in one go, as soon as there is room on a connection: nobody takes its place between the two. */
+  async #send(call: UnaryExchange, deadlineAt: number, signal: AbortSignal, progress: Progress): Promise<UnaryResult> {
+    const { acquireTimeoutMs, clock } = this.#host;
+    const startedAt = clock.now();
+    this.#host.onWork();
+    for (;;) {
+      signal.throwIfAborted();
+      const sent = this.#trySend(call, deadlineAt, signal, progress);
+      if (sent !== undefined) return sent;
+      const now = clock.now();
+      if (now >= deadlineAt) throw this.#timeout(call, progress.written ? 'unknown' : 'notSent');
+      const acquireAt = startedAt + acquireTimeoutMs;
+      if (now >= acquireAt && this.#host.isServed()) throw this.#exhausted(call, progress);
+      this.#host.onShort();
+      const untilMs = (now >= acquireAt ? deadlineAt : Math.min(acquireAt, deadlineAt)) - now;
+      const sentLater = await this.#untilSent(() => this.#trySend(call, deadlineAt, signal, progress), untilMs, signal);
+      if (sentLater !== undefined) return sentLater;
+    }
+  }
+
+  #trySend(
     call: UnaryExchange,
     deadlineAt: number,
     signal: AbortSignal,
     progress: Progress,
-  ): Promise<PoolConnection> {
-    this.#host.onWork();
-    for (;;) {
-      signal.throwIfAborted();
-      const connection = this.#host.pickConnection();
-      if (connection?.hasHeaders === true) return connection;
-      const remainingMs = deadlineAt - this.#host.clock.now();
-      if (remainingMs <= 0) throw this.#timeout(call, progress.written ? 'unknown' : 'notSent');
-      await this.#sleep(remainingMs, signal);
-    }
+  ): Promise<UnaryResult> | undefined {
+    const connection = this.#host.pickConnection();
+    if (connection?.hasHeaders !== true) return undefined;
+    const now = this.#host.clock.now();
+    progress.written = true;
+    progress.sentAt = now;
+    const { metadata } = call;
+    const timeoutMs = Math.max(1, deadlineAt - now);
+    return connection.unary(call.path, call.bytes, {
+      timeoutMs,
+      signal,
+      ...(metadata === undefined ? {} : { metadata }),
+    });
   }
 
   #timeout(call: UnaryExchange, outcome: 'notSent' | 'unknown'): Error {
     const why = outcome === 'notSent' ? this.#host.whyUnserved() : undefined;
+    const waits = outcome === 'notSent' ? this.#host.whyWaiting() : undefined;
     const after = `within ${Math.round(call.timeoutMs)} ms`;
-    return why === undefined
-      ? new TimeoutError(`no answer ${after}`, call.timeoutMs, { requestId: call.requestId, outcome })
-      : new ConnectionError(`no endpoint was served ${after}: ${why}`, { requestId: call.requestId, outcome });
+    const options = { requestId: call.requestId, outcome };
+    if (why !== undefined) return new ConnectionError(`no endpoint was served ${after}: ${why}`, options);
+    return new TimeoutError(`no answer ${after}${waits === undefined ? '' : `: ${waits}`}`, call.timeoutMs, options);
   }
 
-  /** Until the time is up, a connection is usable, or the call is aborted. */
-  #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+  #exhausted(call: UnaryExchange, progress: Progress): Error {
+    return exhaustedError(this.#host.acquireTimeoutMs, this.#host.whyWaiting(), {
+      requestId: call.requestId,
+      outcome: progress.written ? 'unknown' : 'notSent',
+    });
+  }
+
+  /** Until it is sent, the time is up, or the call is aborted. */
+  async #untilSent(
+    trySend: () => Promise<UnaryResult> | undefined,
+    delayMs: number,
+    signal: AbortSignal,
+  ): Promise<UnaryResult | undefined> {
+    let sent: Promise<UnaryResult> | undefined;
+    this.#waiting++;
+    try {
+      await this.#sleep(delayMs, signal, () => {
+        sent = trySend();
+        return sent !== undefined;
+      });
+    } finally {
+      this.#waiting--;
+    }
+    return sent;
+  }
+
+  /** Until the time is up, something woke it that was worth it, or the call is aborted. */
+  #sleep(delayMs: number, signal: AbortSignal, isWorthIt: () => boolean = () => true): Promise<void> {
     return new Promise((resolve, reject) => {
       const { clock } = this.#host;
-      const timer = clock.setTimeout(() => wake(), delayMs);
-      const wake = (): void => {
+      const leave = (): void => {
         clock.clearTimeout(timer);
         this.#wakers.delete(wake);
         signal.removeEventListener('abort', onAbort);
+      };
+      const done = (): void => {
+        leave();
         resolve();
       };
-      const onAbort = (): void => {
-        reject(signal.reason as Error);
-        wake();
+      const wake = (): void => {
+        if (isWorthIt()) done();
       };
+      const onAbort = (): void => {
+        leave();
+        reject(signal.reason as Error);
+      };
+      const timer = clock.setTimeout(done, delayMs);
       this.#wakers.add(wake);
       signal.addEventListener('abort', onAbort, { once: true });
     });

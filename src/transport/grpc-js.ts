@@ -60,6 +60,9 @@ const TRANSIENT_FAILURE = 3;
 /** RFC 8305: a dial that hangs this long starts the next address of the same name beside it. */
 const NEXT_ADDRESS_DELAY_MS = 250;
 
+/** What node:http2 tells of a peer that sets no limit. */
+const UNLIMITED_STREAMS = 2 ** 32 - 1;
+
 /** Of the text that comes with a GOAWAY, which the peer chooses. */
 const MAX_DEBUG_LENGTH = 100;
 
@@ -285,6 +288,7 @@ class GrpcJsConnection implements TransportConnection, Resolution {
   #create: ((address: experimental.SubchannelAddress) => experimental.SubchannelInterface) | undefined;
   #winner: Attempt | undefined;
   #session: ClientHttp2Session | undefined;
+  #streamLimit = UNLIMITED_STREAMS;
   #connectTimer: TimerHandle;
   #nextTimer: TimerHandle;
 
@@ -435,6 +439,7 @@ class GrpcJsConnection implements TransportConnection, Resolution {
     });
     this.#session = sessionOf(subchannel);
     if (this.#session !== undefined) this.#watch(this.#session);
+    this.#readStreamLimit();
     this.#listener.onUp();
   }
 
@@ -448,13 +453,27 @@ class GrpcJsConnection implements TransportConnection, Resolution {
           .slice(0, MAX_DEBUG_LENGTH) ?? '';
       this.#drain({ reason: `GOAWAY ${rstName(code)}${text === '' ? '' : `: ${text}`}`, lastStreamId });
     });
-    this.ping = (timeoutMs) =>
-      pingSession(session, (fn) => {
+    this.ping = async (timeoutMs) => {
+      const isAnswered = await pingSession(session, (fn) => {
         const timer = clock.setTimeout(fn, timeoutMs);
         return () => {
           clock.clearTimeout(timer);
         };
       });
+      this.#readStreamLimit();
+      return isAnswered;
+    };
+  }
+
+  /**
+   * grpc-js takes every listener off its session, and with them the hook by which Node learns that someone wants to hear of SETTINGS: changes
+   * are looked for whenever something else happens.
+   */
+  #readStreamLimit(): void {
+    const limit = this.#session?.remoteSettings.maxConcurrentStreams ?? UNLIMITED_STREAMS;
+    if (limit === this.#streamLimit || this.#state !== 'up') return;
+    this.#streamLimit = limit;
+    this.#listener.onStreamLimit(limit);
   }
 
   #drain(detail: Parameters<ConnectionListener['onGoaway']>[0]): void {
@@ -551,7 +570,11 @@ class GrpcJsConnection implements TransportConnection, Resolution {
     deadlineAt: number,
     timeoutValue?: string,
   ): WireCall => {
-    const call = new WireCall(listener, (ended) => this.#calls.delete(ended));
+    const call = new WireCall(listener, (ended) => {
+      this.#calls.delete(ended);
+      this.#readStreamLimit();
+    });
+    this.#readStreamLimit();
     const subchannel = this.#winner?.subchannel;
     if (this.#state !== 'up' || subchannel === undefined) {
       call.abort(notSentStatus(`the connection is ${this.#state === 'connecting' ? 'not up yet' : 'closing'}`));

@@ -52,6 +52,11 @@ export interface ConnectOptions {
 export interface ConnectionListener {
   /** Usable: the peer's SETTINGS are in. At most once. */
   onUp(): void;
+  /**
+   * How many calls the peer allows at once (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 5.1.2): told just before `onUp` where it sets a
+   * limit, and again whenever it changes it. Calls opened past it wait inside the transport, unseen: that they are not is the caller's duty.
+   */
+  onStreamLimit(maxStreams: number): void;
   /** The peer drains: calls under way go on, no new one may be opened. At most once; a connection that ends with it may skip it. */
   onGoaway(detail: { readonly reason: string; readonly lastStreamId?: number }): void;
   onDown(cause: DownCause): void;

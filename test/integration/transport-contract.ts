@@ -33,8 +33,12 @@ export interface TransportCapabilities {
   /** `onGoaway` comes for every GOAWAY, with its code, its text and its last stream id. */
   readonly goawayDetail: boolean;
   readonly ping: boolean;
+  /** `onStreamLimit` comes as soon as the peer changes its limit; otherwise with the next call or ping. */
+  readonly streamLimitChanges: boolean;
 }
 
+/** RFC 9113 6.5.2. */
+const SETTINGS_MAX_CONCURRENT_STREAMS = 3;
 const STREAM = '/test.Echo/Stream';
 const UNARY = '/test.Echo/Unary';
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -44,6 +48,9 @@ interface Connected {
   readonly connection: TransportConnection;
   readonly recorder: ConnectionRecorder;
 }
+
+const isSettingsAck = ({ type, flags }: { type: number; flags: number }): boolean =>
+  type === FrameType.SETTINGS && flags === 1;
 
 export function describeTransportContract(
   name: string,
@@ -400,6 +407,30 @@ export function describeTransportContract(
         for (const { connection } of all) connection.close();
         await Promise.all(all.map(({ recorder }) => recorder.down()));
         expect(clientSocketsTo(server.port)).toBe(0);
+      });
+    });
+
+    describe("the peer's stream limit", () => {
+      it('set in its first SETTINGS, then changed: told before up, and again', async () => {
+        const server = await rawServer((peer) => {
+          peer.settings({ [SETTINGS_MAX_CONCURRENT_STREAMS]: 7 });
+        });
+        const { connection, recorder } = await connectUp(server.address);
+        expect(recorder.streamLimits).toEqual([7]);
+        const peer = await server.connection();
+        peer.settings({ [SETTINGS_MAX_CONCURRENT_STREAMS]: 0 });
+        if (!capabilities.streamLimitChanges) {
+          await peer.until(() => peer.frames.filter(isSettingsAck).length === 2, 'the acknowledgement');
+          await connection.ping?.(1_000);
+        }
+        await recorder.until(() => recorder.streamLimits.length === 2, 'a second limit');
+        expect(recorder.streamLimits).toEqual([7, 0]);
+      });
+
+      it('none: nothing is told', async () => {
+        const server = await rawServer();
+        const { recorder } = await connectUp(server.address);
+        expect(recorder.streamLimits).toEqual([]);
       });
     });
 

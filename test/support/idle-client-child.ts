@@ -24,6 +24,7 @@ const connection = createGrpcJsTransport().connect({ address }, options, {
     );
     stream.write(Buffer.from('hello'));
   },
+  onStreamLimit: () => undefined,
   onGoaway: () => undefined,
   onDown: (cause) => {
     process.stdout.write(`down ${cause.kind}\n`);

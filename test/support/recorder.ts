@@ -47,11 +47,17 @@ export class ConnectionRecorder extends Changes implements ConnectionListener {
   readonly events: string[] = [];
   readonly causes: DownCause[] = [];
   readonly goaways: Parameters<ConnectionListener['onGoaway']>[0][] = [];
+  readonly streamLimits: number[] = [];
   /** When the last event came, as `performance.now()`. */
   at = 0;
 
   onUp(): void {
     this.#add('up');
+  }
+
+  onStreamLimit(maxStreams: number): void {
+    this.streamLimits.push(maxStreams);
+    this.changed();
   }
 
   onGoaway(detail: Parameters<ConnectionListener['onGoaway']>[0]): void {
