@@ -3,22 +3,26 @@
 /** How many ids of settled requests are remembered, to tell a second answer from an unknown one. */
 const RECENTLY_SETTLED = 256;
 
+/** As many as may be in flight on one call: all of them may expire at once and be answered late. */
+const MIN_TOMBSTONES = 10_000;
+
 /**
  * The requests that were written and are owed an answer, by the id on the wire, in write order. An id whose request was given up
- * stays behind as a tombstone, so that its late answer is known for what it is; the oldest tombstone makes room for a new one.
+ * stays behind as a tombstone, so that its late answer is known for what it is.
  */
 export class InflightTable<T extends { wireId: string }> {
   readonly #live = new Map<string, T>();
-  /** Id to its place in the ring of tombstones. */
-  readonly #tombstones = new Map<string, number>();
-  readonly #tombstoneRing: (string | undefined)[];
-  #tombstoneNext = 0;
+  readonly #minTombstones: number;
+  /** Two generations, the older dropped whole: taking the oldest out of one large set, again and again, gets slow. */
+  #tombstones = new Set<string>();
+  #olderTombstones = new Set<string>();
   /** A plain ring, searched only for an answer that nobody waits for: settling must stay cheap. */
   readonly #settled = new Array<string | undefined>(RECENTLY_SETTLED).fill(undefined);
   #settledNext = 0;
 
-  constructor(maxTombstones = 1024) {
-    this.#tombstoneRing = new Array<string | undefined>(maxTombstones).fill(undefined);
+  /** @param minTombstones the youngest that are kept; there are never more than twice that */
+  constructor(minTombstones = MIN_TOMBSTONES) {
+    this.#minTombstones = minTombstones;
   }
 
   /** Requests owed an answer. Tombstones do not count. */
@@ -26,27 +30,18 @@ export class InflightTable<T extends { wireId: string }> {
     return this.#live.size;
   }
 
-  get tombstones(): number {
-    return this.#tombstones.size;
-  }
-
-  /** An answer with this id may still come for an earlier request, so that a new one needs another id. */
-  isTaken(wireId: string): boolean {
-    return this.#live.has(wireId) || this.#tombstones.has(wireId);
-  }
-
   /**
    * False, and the item not entered, when the id is taken: an answer that may be another question's must not settle this one. It is then
    * left to its deadline; ids should be chosen so that this does not happen.
    */
   add(item: T): boolean {
-    if (this.isTaken(item.wireId)) return false;
+    if (this.#isTaken(item.wireId)) return false;
     this.#live.set(item.wireId, item);
     return true;
   }
 
-  /** The answer came: removes the request and gives it. Undefined when nobody waits under this id. */
-  settle(wireId: string): T | undefined {
+  /** The answer came: removes the request and gives it. Undefined when nobody waits under this id; see then {@link isTombstone}. */
+  take(wireId: string): T | undefined {
     const item = this.#live.get(wireId);
     if (item === undefined) return undefined;
     this.#live.delete(wireId);
@@ -55,31 +50,20 @@ export class InflightTable<T extends { wireId: string }> {
     return item;
   }
 
-  /** The same as {@link settle}: the first question to ask of an answer's id; `isTombstone` is the second. */
-  take(wireId: string): T | undefined {
-    return this.settle(wireId);
-  }
-
   /** Whether the id's request was given up. Says so once: the late answer has then come. */
   isTombstone(wireId: string): boolean {
-    const place = this.#tombstones.get(wireId);
-    if (place === undefined) return false;
-    this.#tombstones.delete(wireId);
-    this.#tombstoneRing[place] = undefined;
-    return true;
+    return this.#tombstones.delete(wireId) || this.#olderTombstones.delete(wireId);
   }
 
   /** The request expired or was cancelled: removes it and leaves a tombstone. False when it is not in the table. */
   abandon(item: T): boolean {
     if (this.#live.get(item.wireId) !== item) return false;
     this.#live.delete(item.wireId);
-    const place = this.#tombstoneNext;
-    if (place >= this.#tombstoneRing.length) return true;
-    const oldest = this.#tombstoneRing[place];
-    if (oldest !== undefined) this.#tombstones.delete(oldest);
-    this.#tombstones.set(item.wireId, place);
-    this.#tombstoneRing[place] = item.wireId;
-    this.#tombstoneNext = (place + 1) % this.#tombstoneRing.length;
+    if (this.#tombstones.size >= this.#minTombstones) {
+      this.#olderTombstones = this.#tombstones;
+      this.#tombstones = new Set();
+    }
+    this.#tombstones.add(item.wireId);
     return true;
   }
 
@@ -98,8 +82,13 @@ export class InflightTable<T extends { wireId: string }> {
     const items = [...this.#live.values()];
     this.#live.clear();
     this.#tombstones.clear();
-    this.#tombstoneRing.fill(undefined);
+    this.#olderTombstones.clear();
     this.#settled.fill(undefined);
     return items;
+  }
+
+  /** An answer with this id may still come for an earlier request. */
+  #isTaken(wireId: string): boolean {
+    return this.#live.has(wireId) || this.#tombstones.has(wireId) || this.#olderTombstones.has(wireId);
   }
 }

@@ -118,10 +118,6 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
     return this.#stream;
   }
 
-  get isEnding(): boolean {
-    return this.#ending;
-  }
-
   send(request: CheckRequest): boolean {
     const checked = this.#host.toRequest(request, true);
     if (this.#ending) {

@@ -199,4 +199,25 @@ describe('the bound on what is written and unanswered', () => {
     await recorder.answered(12_000);
     expect(recorder.failures).toEqual([]);
   });
+
+  test('when all of them expire, and are answered late: the call is kept, and answers the next', async () => {
+    const held: [WireRequest, ScriptedStream][] = [];
+    const server = await stage.server({ onStreamRequest: (request, stream) => held.push([request, stream]) });
+    const client = stage.client(server, {
+      timeout: 600,
+      backpressure: { lowWaterMark: 1, highWaterMark: 5_000, maxBufferSize: 20_000 },
+      streams: { maxRequestsPerStream: 1_000_000, ensureOrdering: false },
+    });
+    await client.connect();
+    const recorder = new Recorder();
+    const handle = client.createBidirectionalStream(recorder);
+    for (const request of questions(10_000)) expect(handle.send(request)).toBe(true);
+    await server.until(() => held.length === 10_000, '10,000 requests');
+    await recorder.until(() => recorder.failures.length === 10_000, '10,000 deadlines');
+    server.script = {};
+    for (const [request, stream] of held) stream.reply(allow(request));
+    expect(isAllowed(await handle.check(question(), { deadline: 5_000 }))).toBe(true);
+    expect(recorder.responses).toEqual([]);
+    expect(server.streams).toHaveLength(1);
+  });
 });
