@@ -37,11 +37,12 @@ export interface FrameSink {
 }
 
 /**
- * Messages on their way to the wire. What is pushed in one turn of the microtask queue leaves as one write; while a write is under way,
+ * Messages on their way to the wire. What is pushed until `defer` calls back leaves as one write; while a write is under way,
  * messages collect behind it, so that a busy stream costs one write per turn of the loop and not one per message.
  */
 export class FrameQueue {
   readonly #sink: FrameSink;
+  readonly #defer: (flush: () => void) => void;
   #queued: Uint8Array[] = [];
   #head = 0;
   #pendingBytes = 0;
@@ -51,8 +52,10 @@ export class FrameQueue {
   #blocked = false;
   #state: 'open' | 'ending' | 'closed' = 'open';
 
-  constructor(sink: FrameSink) {
+  /** @param defer calls back once, soon, and not synchronously. */
+  constructor(sink: FrameSink, defer: (flush: () => void) => void = queueMicrotask) {
     this.#sink = sink;
+    this.#defer = defer;
   }
 
   /** The bytes must not be changed afterwards: they are copied only when they are written. */
@@ -87,7 +90,7 @@ export class FrameQueue {
   #schedule(): void {
     if (this.#writing || this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(this.#flush);
+    this.#defer(this.#flush);
   }
 
   readonly #flush = (): void => {

@@ -5,6 +5,8 @@
 
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 
+export { pingSession } from './ping.js';
+
 /** The HTTP/2 session of a subchannel that is READY. */
 export function sessionOf(subchannel: object): ClientHttp2Session | undefined {
   const { transport } = subchannel as { transport?: { session?: ClientHttp2Session } | null };
@@ -20,26 +22,4 @@ export function http2StreamOf(call: object): ClientHttp2Stream | undefined {
 export function hasStatus(call: object): boolean {
   const { getStatus } = call as { getStatus?: () => unknown };
   return getStatus === undefined || getStatus.call(call) !== null;
-}
-
-/** A PING's round trip. False when unanswered in time, or when the session is gone. */
-export function pingSession(session: ClientHttp2Session, setTimer: (fn: () => void) => () => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    const clear = setTimer(() => {
-      resolve(false);
-    });
-    const done = (ok: boolean): void => {
-      clear();
-      resolve(ok);
-    };
-    try {
-      // False: too many PINGs are unanswered already.
-      const sent = session.ping((error) => {
-        done(error === null);
-      });
-      if (!sent) done(false);
-    } catch {
-      done(false);
-    }
-  });
 }

@@ -52,6 +52,18 @@ export function validateMetadata(metadata: Readonly<Record<string, unknown>>, pa
   return Object.freeze(result);
 }
 
+/**
+ * Why a call cannot carry this metadata, or undefined. What {@link validateMetadata} passed always can; a transport asks again because
+ * HTTP/2 libraries put any text on the wire, or take it out on the whole connection. It never quotes a value.
+ */
+export function metadataProblem(metadata: WireMetadata): string | undefined {
+  for (const name of Object.keys(metadata)) {
+    if (!NAME.test(name)) return `${JSON.stringify(name)} is not a header name`;
+    if (!PRINTABLE.test(metadata[name] as string)) return `the header ${name} is not printable ASCII`;
+  }
+  return undefined;
+}
+
 /** The longest number `grpc-timeout` takes. */
 const MAX_TIMEOUT_DIGITS = 99_999_999;
 

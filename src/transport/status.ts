@@ -102,6 +102,24 @@ export function statusFromHttp(httpStatus: number): WireStatus {
   return { code: codeFromHttpStatus(httpStatus), message, outcome: 'answered' };
 }
 
+export interface AnswerContext {
+  readonly httpStatus: number;
+  readonly contentType: string;
+}
+
+/** The status of response headers, without `grpc-status`, that no gRPC server sends; undefined where they may be one's. */
+export function statusFromHeaders({ httpStatus, contentType }: AnswerContext): WireStatus | undefined {
+  if (httpStatus !== 200) return statusFromHttp(httpStatus);
+  if (contentType.startsWith('application/grpc')) return undefined;
+  const message = `the server answered with content-type ${JSON.stringify(contentType)}, which is not gRPC`;
+  return { code: GrpcCode.UNKNOWN, message, outcome: 'answered' };
+}
+
+/** The status of a call whose answer ended without trailers. */
+export function statusWithoutTrailers(): WireStatus {
+  return brokenStatus('the server ended the call without a status');
+}
+
 /** The status that the server itself sent. `message` is still percent-encoded. */
 export function statusFromTrailers(
   code: string,
@@ -144,6 +162,17 @@ export function deadlineStatus(): WireStatus {
 /** The peer broke the protocol, as far as this side can tell. */
 export function brokenStatus(message: string, code: GrpcCode = GrpcCode.INTERNAL): WireStatus {
   return { code, message, outcome: 'unknown' };
+}
+
+/** Of the text that comes with a GOAWAY, which the peer chooses. */
+const MAX_DEBUG_LENGTH = 100;
+
+/** `GOAWAY ENHANCE_YOUR_CALM: too_many_pings`, say. */
+export function goawayReason(code: number, debug: Uint8Array | undefined): string {
+  const text = Buffer.from(debug ?? [])
+    .toString('latin1', 0, MAX_DEBUG_LENGTH)
+    .replace(/[^\x20-\x7e]/g, '?');
+  return `GOAWAY ${rstName(code)}${text === '' ? '' : `: ${text}`}`;
 }
 
 /** `grpc-message` is percent-encoded UTF-8; what does not decode is kept as it came, never an error. */

@@ -2,9 +2,22 @@
 
 import { GrpcCode } from '../errors.js';
 import { timeoutHeader } from './metadata.js';
-import type { ConnectOptions, StreamListener, UnaryOptions, UnaryResult, WireMetadata, WireStatus } from './port.js';
+import type {
+  ConnectOptions,
+  StreamListener,
+  UnaryOptions,
+  UnaryResult,
+  WireMetadata,
+  WireStatus,
+  WireStream,
+} from './port.js';
 import { answeredStatus, brokenStatus, deadlineStatus, notSentStatus } from './status.js';
-import type { WireCall } from './wire-call.js';
+
+/** A call that this side can end with any status. */
+export interface AbortableStream extends WireStream {
+  /** Resets the call on the wire; `onStatus` follows, not synchronously. Nothing once the call is ending. */
+  abort(status: WireStatus): void;
+}
 
 /** Opens a call. `deadlineAt` is on the options' clock, milliseconds. */
 export type OpenCall = (
@@ -13,7 +26,7 @@ export type OpenCall = (
   listener: StreamListener,
   deadlineAt: number,
   timeoutValue: string,
-) => WireCall;
+) => AbortableStream;
 
 /** Never rejects. Nothing succeeds after its deadline, even when the timer is late. */
 export function unaryCall(

@@ -1,0 +1,141 @@
+/** gRPC's length-prefixed messages out of chunks cut anywhere. */
+
+import { GrpcCode } from '../errors.js';
+import { FRAME_HEADER_BYTES } from './frames.js';
+import type { WireStatus } from './port.js';
+import { brokenStatus } from './status.js';
+
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/**
+ * Takes chunks and gives messages, one a call, so that reading can stop between any two of them. A message that lies whole in its chunk
+ * is a view of it and costs no copy.
+ */
+export class FrameReader {
+  readonly #maxMessageBytes: number;
+  #chunk = NOTHING;
+  #offset = 0;
+  /** Chunks that came while reading was held back, from `#backlogHead` on. */
+  #backlog: Buffer[] = [];
+  #backlogHead = 0;
+  /** Of a message that was cut: its header, then its body, as far as they came. */
+  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  #headerFilled = 0;
+  #body: Buffer | undefined;
+  #bodyFilled = 0;
+  #problem: WireStatus | undefined;
+
+  constructor(maxMessageBytes: number) {
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** Why no more messages can be read, once `next` met what is not one. */
+  get problem(): WireStatus | undefined {
+    return this.#problem;
+  }
+
+  /** Bytes are left: messages not asked for yet, or the beginning of one. */
+  get hasRest(): boolean {
+    return (
+      this.#offset < this.#chunk.length ||
+      this.#headerFilled > 0 ||
+      this.#body !== undefined ||
+      this.#backlogHead < this.#backlog.length
+    );
+  }
+
+  feed(chunk: Buffer): void {
+    if (this.#offset === this.#chunk.length && this.#backlogHead === this.#backlog.length) {
+      this.#chunk = chunk;
+      this.#offset = 0;
+    } else {
+      this.#backlog.push(chunk);
+    }
+  }
+
+  /** The next message without its header, or undefined where there is none yet, or a `problem`. */
+  next(): Buffer | undefined {
+    const chunk = this.#chunk;
+    const start = this.#offset + FRAME_HEADER_BYTES;
+    if (start <= chunk.length && this.#headerFilled === 0) {
+      const length = this.#lengthAt(chunk, this.#offset);
+      if (length === -1) return undefined;
+      const end = start + length;
+      if (end <= chunk.length) {
+        this.#offset = end;
+        return chunk.subarray(start, end);
+      }
+    }
+    return this.#nextCut();
+  }
+
+  #nextCut(): Buffer | undefined {
+    while (this.#hasBytes()) {
+      const body = this.#body ?? this.#cutBody();
+      if (body === undefined) {
+        if (this.#problem !== undefined) return undefined;
+        continue;
+      }
+      const end = Math.min(this.#chunk.length, this.#offset + body.length - this.#bodyFilled);
+      this.#bodyFilled += this.#chunk.copy(body, this.#bodyFilled, this.#offset, end);
+      this.#offset = end;
+      if (this.#bodyFilled < body.length) continue;
+      this.#body = undefined;
+      this.#headerFilled = 0;
+      return body;
+    }
+    return undefined;
+  }
+
+  /** Goes on to the next chunk where this one is used up. */
+  #hasBytes(): boolean {
+    while (this.#offset === this.#chunk.length) {
+      const next = this.#backlog[this.#backlogHead];
+      this.#offset = 0;
+      if (next === undefined) {
+        // Used up: the chunk, which may be a view of much more, is let go.
+        this.#chunk = NOTHING;
+        this.#backlog = [];
+        this.#backlogHead = 0;
+        return false;
+      }
+      this.#chunk = next;
+      this.#backlogHead += 1;
+    }
+    return true;
+  }
+
+  /** Collects the header of a message that is cut; once it is whole, a buffer for the body. */
+  #cutBody(): Buffer | undefined {
+    while (this.#headerFilled < FRAME_HEADER_BYTES && this.#offset < this.#chunk.length) {
+      this.#header[this.#headerFilled] = this.#chunk[this.#offset] as number;
+      this.#headerFilled += 1;
+      this.#offset += 1;
+    }
+    if (this.#headerFilled < FRAME_HEADER_BYTES) return undefined;
+    const length = this.#lengthAt(this.#header, 0);
+    if (length === -1) return undefined;
+    this.#bodyFilled = 0;
+    this.#body = Buffer.allocUnsafe(length);
+    return this.#body;
+  }
+
+  /** The length that a header gives, or -1 and a `problem`. */
+  #lengthAt(bytes: Uint8Array, at: number): number {
+    const flag = bytes[at];
+    if (flag !== 0) {
+      const what =
+        flag === 1 ? 'a compressed message, though no compression was agreed' : 'an invalid compression flag';
+      this.#problem = brokenStatus(`the server sent ${what}`);
+      return -1;
+    }
+    const high = ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+    const length = high * 256 + (bytes[at + 4] as number);
+    if (length > this.#maxMessageBytes) {
+      const message = `the server sent a message of ${length} bytes, which is larger than the limit of ${this.#maxMessageBytes}`;
+      this.#problem = brokenStatus(message, GrpcCode.RESOURCE_EXHAUSTED);
+      return -1;
+    }
+    return length;
+  }
+}
