@@ -7,23 +7,19 @@ import { fileURLToPath } from 'node:url';
 const PACKAGE_NAME = '@authz-engine/grpc-client';
 
 /** The package's own folder. */
-function packageRoot(): { path: string; version: string } {
+function packageRoot(): string {
   for (let directory = dirname(fileURLToPath(import.meta.url)); ; directory = dirname(directory)) {
     const file = join(directory, 'package.json');
     if (existsSync(file)) {
-      const { name, version } = JSON.parse(readFileSync(file, 'utf8')) as { name?: string; version?: string };
-      if (name === PACKAGE_NAME && version !== undefined) return { path: directory, version };
+      const { name } = JSON.parse(readFileSync(file, 'utf8')) as { name?: string };
+      if (name === PACKAGE_NAME) return directory;
     }
     if (dirname(directory) === directory) throw new Error(`no package.json of ${PACKAGE_NAME} above the command line`);
   }
 }
 
-export function packageVersion(): string {
-  return packageRoot().version;
-}
-
 /** The example policies; undefined where there are none: they are in the repository and not in the npm package. */
 export function examplePolicies(): string | undefined {
-  const directory = join(packageRoot().path, 'examples', 'policies');
+  const directory = join(packageRoot(), 'examples', 'policies');
   return existsSync(directory) ? directory : undefined;
 }

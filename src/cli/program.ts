@@ -5,9 +5,9 @@ import { Command, CommanderError } from 'commander';
 import { check, configureCheck } from './check.js';
 import { configureDemo, demo } from './demo/command.js';
 import { ExitCode, type FailureContext, oneLine, toCliError, UsageError } from './failure.js';
-import { packageVersion } from './package-files.js';
 import { configureServe, serve, SERVE_CONTEXT } from './serve.js';
 import { configureWatch, watch } from './watch.js';
+import { VERSION } from '../version.js';
 
 const EXAMPLES = `
 Examples:
@@ -74,7 +74,7 @@ function createProgram(): { command: Command; exitCode: () => number } {
   };
   program
     .description('authorization checks over gRPC: run an engine, ask it, watch it, and see a failover')
-    .version(packageVersion(), '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     // Errors are told by `reportFailure`, in one line.
     .configureOutput({ outputError: () => undefined })
     .exitOverride((error) => {
