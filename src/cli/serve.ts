@@ -40,7 +40,7 @@ Examples:
   $ authz serve --policies ./policies --port 0 --json
   $ AUTHZ_ADMIN_TOKEN=secret authz serve --policies ./policies
   $ authz serve --policies ./policies --tls-cert server.pem --tls-key server.key --tls-ca clients.pem
-  $ kill -USR2 $(pgrep -f 'authz serve')`;
+  $ kill -USR2 4711     with the pid that serve --json printed`;
 
 export const SERVE_CONTEXT: FailureContext = {
   command: 'serve',
