@@ -6,7 +6,6 @@ import {
   FailoverError,
   isAllowed,
 } from '../../src/index.js';
-import { CLIENT_EVENT_NAMES } from '../../src/events.js';
 import type { ScriptedServer } from '../support/scripted-server.js';
 import { nextEvent, question, questions, Recorder, recordEvents, refusal, useStage } from '../support/stage.js';
 
@@ -167,33 +166,4 @@ describe('failover events', () => {
     expect(isAllowed(await client.check(question()))).toBe(true);
     expect(backup.streamed).toHaveLength(1);
   });
-});
-
-test('every event of the contract is known, and no other', () => {
-  expect([...CLIENT_EVENT_NAMES].sort()).toEqual(
-    [
-      'connected',
-      'disconnected',
-      'connection_state_change',
-      'pool_connection_created',
-      'pool_connection_failed',
-      'pool_reconnected',
-      'pool_connection_removed',
-      'health_status_change',
-      'failover_started',
-      'failover_completed',
-      'failover_failed',
-      'failback_scheduled',
-      'failback_completed',
-      'backpressure_start',
-      'backpressure_end',
-      'stream_reconnecting',
-      'stream_reconnected',
-      'stream_pool_creation_error',
-      'health_stream_check',
-      'health_stream_error',
-      'message_dropped',
-      'error',
-    ].sort(),
-  );
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { deriveSeed, draw, nextBackoff, type BackoffPolicy } from '../../machines/backoff.js';
-import { expectWithinBackoff } from './support.js';
+import { expectWithinBackoff } from './support/walk.js';
 
 const seeds = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const attempts = fc.integer({ min: 1, max: 100_000 });

@@ -11,35 +11,16 @@ import type {
   StreamInput,
 } from '../../machines/contract.js';
 import { VirtualClock } from '../../src/core/virtual-clock.js';
-import {
-  assertOnRuns,
-  describeIgnored,
-  describeTransitions,
-  edges,
-  expectEdge,
-  ignoredIn,
-  Once,
-  topOf,
-  type Row,
-  type Subject,
-} from './support.js';
-
-const reconnect = { initialDelay: 100, maxDelay: 1_000, multiplier: 2, jitter: false };
+import { describeChart, ignoredIn, topOf, type Row, type Subject } from './support/chart.js';
+import { BACKOFF, ENDPOINT_CONFIG } from './support/inputs.js';
+import { assertOnRuns, edges, expectEdge, Once } from './support/walk.js';
 
 const endpoint = (id: string, level: number): EndpointInput => ({
   id,
   address: `${id}.example:443`,
   level,
   seed: 7,
-  config: {
-    unhealthyThreshold: 3,
-    healthyThreshold: 2,
-    failoverThreshold: 2,
-    probeIntervalMs: 250,
-    healthIntervalMs: 10_000,
-    healthEnabled: true,
-    recheck: reconnect,
-  },
+  config: ENDPOINT_CONFIG,
 });
 
 const connection = (id: string): ConnectionInput => ({
@@ -47,14 +28,14 @@ const connection = (id: string): ConnectionInput => ({
   address: 'e1.example:443',
   seed: 7,
   standby: false,
-  config: { connectTimeoutMs: 5_000, drainTimeoutMs: 3_000, maxAgeMs: 60_000, reconnect },
+  config: { connectTimeoutMs: 5_000, drainTimeoutMs: 3_000, maxAgeMs: 60_000, reconnect: BACKOFF },
 });
 
 const stream = (id: string): StreamInput => ({
   id,
   kind: 'check',
   seed: 7,
-  config: { connectTimeoutMs: 5_000, drainTimeoutMs: 3_000, reconnect: { ...reconnect, maxAttempts: 3 } },
+  config: { connectTimeoutMs: 5_000, drainTimeoutMs: 3_000, reconnect: { ...BACKOFF, maxAttempts: 3 } },
 });
 
 const input: ClientInput = {
@@ -211,8 +192,7 @@ const choices: fc.Arbitrary<ClientEvent> = fc.oneof(
 const ROUTING = ['connecting', 'open', 'failedOver', 'reconnecting', 'draining'];
 
 describe('client', () => {
-  describeTransitions(subject, rows);
-  describeIgnored(subject, []);
+  describeChart(subject, rows, []);
 
   it('closed + anything but the end of a child → nothing', () => {
     const swept = ['CONNECTION_CLOSED', 'STREAM_CLOSED'];

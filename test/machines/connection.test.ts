@@ -1,23 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createActor } from 'xstate';
 import { draw } from '../../machines/backoff.js';
 import { connectionMachine, type ConnectionContext } from '../../machines/connection.js';
 import type { ConnectionEvent, ConnectionInput, CordonReason } from '../../machines/contract.js';
-import { VirtualClock } from '../../src/core/virtual-clock.js';
-import {
-  assertOnRuns,
-  describeIgnored,
-  describeTransitions,
-  edges,
-  expectEdge,
-  expectWithinBackoff,
-  Once,
-  pathOf,
-  topOf,
-  type Row,
-  type Subject,
-} from './support.js';
+import { describeChart, topOf, type Row, type Subject } from './support/chart.js';
+import { BACKOFF } from './support/inputs.js';
+import { runTimed, type Send } from './support/timed.js';
+import { assertOnRuns, edges, expectEdge, expectWithinBackoff, Once } from './support/walk.js';
 
 const input: ConnectionInput = {
   id: 'c1',
@@ -28,7 +17,7 @@ const input: ConnectionInput = {
     connectTimeoutMs: 5_000,
     drainTimeoutMs: 3_000,
     maxAgeMs: 60_000,
-    reconnect: { initialDelay: 100, maxDelay: 1_000, multiplier: 2, jitter: false },
+    reconnect: BACKOFF,
   },
 };
 
@@ -355,8 +344,7 @@ function expectBackoff({ worked, attempt, delayMs, config }: ConnectionContext):
 }
 
 describe('connection', () => {
-  describeTransitions(subject, rows);
-  describeIgnored(subject, ['closed']);
+  describeChart(subject, rows, ['closed']);
 
   describe('whatever happens', () => {
     it.each([
@@ -370,29 +358,20 @@ describe('connection', () => {
   });
 
   describe('in time', () => {
-    function connection(dialled: (send: (event: ConnectionEvent) => void) => void = () => undefined): {
-      readonly clock: VirtualClock;
-      readonly dialsMs: number[];
-      readonly send: (event: ConnectionEvent) => void;
-      readonly state: () => string;
-    } {
-      const clock = new VirtualClock();
+    function connection(dialled: (send: Send<ConnectionEvent>) => void = () => undefined) {
       const dialsMs: number[] = [];
-      const send = (event: ConnectionEvent): void => {
-        actor.send(event);
-      };
-      const machine = connectionMachine.provide({
-        actions: {
-          dial: () => {
-            dialsMs.push(clock.now());
-            clock.soon(() => dialled(send));
+      const running = runTimed<ConnectionContext, ConnectionEvent>(input, (clock, send) =>
+        connectionMachine.provide({
+          actions: {
+            dial: () => {
+              dialsMs.push(clock.now());
+              clock.soon(() => dialled(send));
+            },
           },
-        },
-      });
-      const actor = createActor(machine, { clock, input });
-      actor.start();
-      send({ type: 'CONNECT' });
-      return { clock, dialsMs, send, state: () => pathOf(actor.getSnapshot()) };
+        }),
+      );
+      running.send({ type: 'CONNECT' });
+      return { ...running, dialsMs };
     }
 
     it('connecting + no answer for connectTimeout → reconnecting, not a millisecond sooner', () => {

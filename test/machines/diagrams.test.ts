@@ -10,7 +10,7 @@ import {
   sourceOf,
   type Chart,
 } from '../../scripts/draw-machines.js';
-import { leavesOf, topOf } from './support.js';
+import { leavesOf, topOf } from './support/chart.js';
 
 const BY_NAME: Readonly<Record<string, AnyStateMachine>> = {
   client: machines.clientMachine,

@@ -1,33 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createActor } from 'xstate';
 import type { EndpointEvent, EndpointInput } from '../../machines/contract.js';
 import { endpointMachine, type EndpointContext } from '../../machines/endpoint.js';
-import { VirtualClock } from '../../src/core/virtual-clock.js';
-import {
-  assertOnRuns,
-  describeIgnored,
-  describeTransitions,
-  edges,
-  expectEdge,
-  expectWithinBackoff,
-  Once,
-  pathOf,
-  topOf,
-  type Row,
-  type Subject,
-} from './support.js';
+import { describeChart, topOf, type Row, type Subject } from './support/chart.js';
+import { ENDPOINT_CONFIG } from './support/inputs.js';
+import { runTimed, type Send } from './support/timed.js';
+import { assertOnRuns, edges, expectEdge, expectWithinBackoff, Once } from './support/walk.js';
 
-const config: EndpointInput['config'] = {
-  unhealthyThreshold: 3,
-  healthyThreshold: 2,
-  failoverThreshold: 2,
-  probeIntervalMs: 250,
-  healthIntervalMs: 10_000,
-  healthEnabled: true,
-  recheck: { initialDelay: 100, maxDelay: 1_000, multiplier: 2, jitter: false },
-};
-
+const config = ENDPOINT_CONFIG;
 const input: EndpointInput = { id: 'e1', address: 'authz.example:443', level: 0, seed: 7, config };
 
 const opened: EndpointEvent = { type: 'CONNECTION_OPENED' };
@@ -342,8 +322,7 @@ const DELAYS: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('endpoint', () => {
-  describeTransitions(subject, rows);
-  describeIgnored(subject, []);
+  describeChart(subject, rows, []);
 
   describe('whatever happens', () => {
     it.each([
@@ -357,35 +336,24 @@ describe('endpoint', () => {
   });
 
   describe('in time', () => {
-    function endpoint(probed: (send: (event: EndpointEvent) => void) => void = () => undefined): {
-      readonly clock: VirtualClock;
-      readonly checksMs: number[];
-      readonly probesMs: number[];
-      readonly reports: string[];
-      readonly send: (event: EndpointEvent) => void;
-      readonly state: () => string;
-    } {
-      const clock = new VirtualClock();
+    function endpoint(probed: (send: Send<EndpointEvent>) => void = () => undefined) {
       const checksMs: number[] = [];
       const probesMs: number[] = [];
       const reports: string[] = [];
-      const machine = endpointMachine.provide({
-        actions: {
-          check: () => void checksMs.push(clock.now()),
-          probe: () => {
-            probesMs.push(clock.now());
-            clock.soon(() => probed(send));
+      const running = runTimed<EndpointContext, EndpointEvent>(input, (clock, send) =>
+        endpointMachine.provide({
+          actions: {
+            check: () => void checksMs.push(clock.now()),
+            probe: () => {
+              probesMs.push(clock.now());
+              clock.soon(() => probed(send));
+            },
+            reportServed: () => void reports.push('served'),
+            reportLost: () => void reports.push('lost'),
           },
-          reportServed: () => void reports.push('served'),
-          reportLost: () => void reports.push('lost'),
-        },
-      });
-      const actor = createActor(machine, { clock, input });
-      actor.start();
-      const send = (event: EndpointEvent): void => {
-        actor.send(event);
-      };
-      return { clock, checksMs, probesMs, reports, send, state: () => pathOf(actor.getSnapshot()) };
+        }),
+      );
+      return { ...running, checksMs, probesMs, reports };
     }
 
     it('serving + one health interval after another → checked at each', () => {

@@ -1,20 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createActor } from 'xstate';
 import type { FailoverEvent, FailoverInput } from '../../machines/contract.js';
 import { failoverMachine, type FailoverContext, type LevelStatus } from '../../machines/failover.js';
-import { VirtualClock } from '../../src/core/virtual-clock.js';
-import {
-  assertOnRuns,
-  describeIgnored,
-  describeTransitions,
-  edges,
-  expectEdge,
-  pathOf,
-  topOf,
-  type Row,
-  type Subject,
-} from './support.js';
+import { describeChart, topOf, type Row, type Subject } from './support/chart.js';
+import { runTimed, type Timed } from './support/timed.js';
+import { assertOnRuns, edges, expectEdge } from './support/walk.js';
 
 const LEVELS = 3;
 const input: FailoverInput = {
@@ -524,8 +514,7 @@ const DELAYS: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('failover', () => {
-  describeTransitions(subject, rows);
-  describeIgnored(subject, ['closed']);
+  describeChart(subject, rows, ['closed']);
 
   describe('whatever happens', () => {
     it.each([1, 2, 3, 5])('%i levels: one route, one move, an epoch for each', (count) => {
@@ -534,19 +523,8 @@ describe('failover', () => {
   });
 
   describe('in time', () => {
-    function controller(): {
-      readonly clock: VirtualClock;
-      readonly send: (...events: readonly FailoverEvent[]) => void;
-      readonly state: () => string;
-      readonly context: () => FailoverContext;
-    } {
-      const clock = new VirtualClock();
-      const actor = createActor(failoverMachine, { clock, input });
-      actor.start();
-      const send = (...events: readonly FailoverEvent[]): void => {
-        for (const event of events) actor.send(event);
-      };
-      return { clock, send, state: () => pathOf(actor.getSnapshot()), context: () => actor.getSnapshot().context };
+    function controller(): Timed<FailoverContext, FailoverEvent> {
+      return runTimed(input, () => failoverMachine);
     }
 
     /** Level 2 carries traffic; levels 0 and 1 are lost. */

@@ -1,22 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createActor } from 'xstate';
 import type { PauseReason, StreamEvent, StreamInput } from '../../machines/contract.js';
 import { streamMachine, type StreamContext } from '../../machines/stream.js';
-import { VirtualClock } from '../../src/core/virtual-clock.js';
-import {
-  assertOnRuns,
-  describeIgnored,
-  describeTransitions,
-  edges,
-  expectEdge,
-  expectWithinBackoff,
-  Once,
-  pathOf,
-  topOf,
-  type Row,
-  type Subject,
-} from './support.js';
+import { describeChart, topOf, type Row, type Subject } from './support/chart.js';
+import { BACKOFF } from './support/inputs.js';
+import { runTimed, type Send } from './support/timed.js';
+import { assertOnRuns, edges, expectEdge, expectWithinBackoff, Once } from './support/walk.js';
 
 const MAX_ATTEMPTS = 3;
 
@@ -27,7 +16,7 @@ const input: StreamInput = {
   config: {
     connectTimeoutMs: 5_000,
     drainTimeoutMs: 30_000,
-    reconnect: { initialDelay: 100, maxDelay: 1_000, multiplier: 2, jitter: false, maxAttempts: MAX_ATTEMPTS },
+    reconnect: { ...BACKOFF, maxAttempts: MAX_ATTEMPTS },
   },
 };
 
@@ -664,8 +653,7 @@ function assertInvariants(given: Subject<StreamEvent>): void {
 }
 
 describe('stream', () => {
-  describeTransitions(subject, rows);
-  describeIgnored(subject, ['closed']);
+  describeChart(subject, rows, ['closed']);
 
   describe('whatever happens', () => {
     it.each([true, false])('jitter %s: one call at a time, each generation opened once', (jitter) => {
@@ -676,36 +664,20 @@ describe('stream', () => {
 
   describe('in time', () => {
     /** `asked` answers each opening, at the end of its turn. */
-    function stream(asked: (generation: number, send: (event: StreamEvent) => void) => void = () => undefined): {
-      readonly clock: VirtualClock;
-      readonly openingsMs: number[];
-      readonly send: (event: StreamEvent) => void;
-      readonly state: () => string;
-      readonly context: () => StreamContext;
-    } {
-      const clock = new VirtualClock();
+    function stream(asked: (generation: number, send: Send<StreamEvent>) => void = () => undefined) {
       const openingsMs: number[] = [];
-      const send = (event: StreamEvent): void => {
-        actor.send(event);
-      };
-      const machine = streamMachine.provide({
-        actions: {
-          openCall: ({ context }) => {
-            openingsMs.push(clock.now());
-            clock.soon(() => asked(context.generation, send));
+      const running = runTimed<StreamContext, StreamEvent>(input, (clock, send) =>
+        streamMachine.provide({
+          actions: {
+            openCall: ({ context }) => {
+              openingsMs.push(clock.now());
+              clock.soon(() => asked(context.generation, send));
+            },
           },
-        },
-      });
-      const actor = createActor(machine, { clock, input });
-      actor.start();
-      send({ type: 'CONNECT' });
-      return {
-        clock,
-        openingsMs,
-        send,
-        state: () => pathOf(actor.getSnapshot()),
-        context: () => actor.getSnapshot().context,
-      };
+        }),
+      );
+      running.send({ type: 'CONNECT' });
+      return { ...running, openingsMs };
     }
 
     it('connecting + no connection usable → asks again by a growing backoff, and gives up after maxAttempts', () => {

@@ -1,7 +1,6 @@
-/** What the tests of the charts share: tables of transitions, the walk that holds them complete, and random runs. */
+/** Tables of transitions, and what holds them complete. */
 
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   getMicrosteps,
@@ -13,11 +12,10 @@ import {
   type EventObject,
   type StateValue,
 } from 'xstate';
-import type { BackoffPolicy } from '../../machines/backoff.js';
 
 type Node = AnyStateMachine['root'];
 
-interface Action {
+export interface Action {
   readonly type: string;
   readonly params?: unknown;
 }
@@ -89,9 +87,9 @@ function nameOf(eventType: string): string {
   return delay === undefined ? eventType : `after ${delay}`;
 }
 
-const timerOf = (id: string): string => AFTER.exec(id)?.[1] ?? id;
+export const timerOf = (id: string): string => AFTER.exec(id)?.[1] ?? id;
 
-function readableAction({ type, params }: Action): string {
+export function readableAction({ type, params }: Action): string {
   const given = (params ?? {}) as {
     id?: string;
     sendId?: string;
@@ -227,8 +225,18 @@ function changes(before: object, after: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(after).filter(([key, value]) => !isDeepStrictEqual(value, old[key])));
 }
 
+/** All that is held of a chart whatever it is for. `dead`: the states in which nothing at all may happen. */
+export function describeChart<Context extends object, Event extends EventObject>(
+  subject: Subject<Event>,
+  rows: readonly Row<Context, Event>[],
+  dead: readonly string[],
+): void {
+  describeTransitions(subject, rows);
+  describeIgnored(subject, dead);
+}
+
 /** One test a row, and one that fails when the definition has a branch that no row takes. */
-export function describeTransitions<Context extends object, Event extends EventObject>(
+function describeTransitions<Context extends object, Event extends EventObject>(
   subject: Subject<Event>,
   rows: readonly Row<Context, Event>[],
 ): void {
@@ -301,11 +309,7 @@ function branchesTaken(
 }
 
 /** Every declared event that a state has no branch for is sent to it, and must come to nothing. */
-export function describeIgnored<Event extends EventObject>(
-  subject: Subject<Event>,
-  /** States in which nothing at all may happen. */
-  dead: readonly string[],
-): void {
+function describeIgnored<Event extends EventObject>(subject: Subject<Event>, dead: readonly string[]): void {
   const { machine, samples } = subject;
   const examples = samples as Readonly<Record<string, readonly EventObject[]>>;
   const pairs = leavesOf(machine).flatMap((leaf) => ignoredIn(subject, leaf).map((type) => ({ leaf, type })));
@@ -338,156 +342,4 @@ export function describeIgnored<Event extends EventObject>(
       expect(useless).toEqual([]);
     });
   });
-}
-
-// --- random runs -------------------------------------------------------------------------------------------------------------
-
-export interface Move<Event extends EventObject> {
-  /** What happened. */
-  readonly event: Event | After;
-  readonly from: string;
-  readonly to: string;
-  readonly runs: readonly string[];
-}
-
-/** A stimulus before it meets the state: plain data, so that a counterexample can be read. */
-export type Stimulus<Choice> = { readonly send: Choice } | { readonly elapse: number };
-
-/** Mostly events, and one in four times a delay that is running runs out, whichever: delays are options, so they may come in any order. */
-export function stimuli<Choice>(choice: fc.Arbitrary<Choice>): fc.Arbitrary<Stimulus<Choice>[]> {
-  return fc.array(
-    fc.oneof(
-      { weight: 3, arbitrary: choice.map((send) => ({ send })) },
-      { weight: 1, arbitrary: fc.nat({ max: 7 }).map((elapse) => ({ elapse })) },
-    ),
-    { maxLength: 80, size: 'max' },
-  );
-}
-
-/** Drives a chart by the pure functions, keeping the delays that are running. */
-export class Walk<Context, Event extends EventObject> {
-  readonly #machine: AnyStateMachine;
-  readonly #delays = new Map<string, EventObject>();
-  #snapshot: AnyMachineSnapshot;
-
-  constructor(subject: Subject<Event>) {
-    this.#machine = subject.machine;
-    this.#snapshot = this.#track(initialTransition(subject.machine, subject.input) as [AnyMachineSnapshot, Action[]]);
-  }
-
-  get context(): Context {
-    return this.#snapshot.context as Context;
-  }
-
-  get path(): string {
-    return pathOf(this.#snapshot);
-  }
-
-  get top(): string {
-    return topOf(this.path);
-  }
-
-  get children(): readonly string[] {
-    return Object.keys(this.#snapshot.children as object);
-  }
-
-  /** The delays that are running, by name. */
-  get running(): readonly string[] {
-    return [...this.#delays.keys()].map(timerOf);
-  }
-
-  send(event: Event): Move<Event> {
-    return this.#apply(event, event);
-  }
-
-  /** One of the running delays runs out; nothing if none is running. */
-  elapse(pick: number): Move<Event> | undefined {
-    const running = [...this.#delays.entries()];
-    const chosen = running[pick % Math.max(1, running.length)];
-    if (chosen === undefined) return undefined;
-    const [id, event] = chosen;
-    this.#delays.delete(id);
-    return this.#apply(event, { after: timerOf(id) });
-  }
-
-  #apply(event: EventObject, said: Event | After): Move<Event> {
-    const from = this.path;
-    const result = transition(this.#machine, this.#snapshot, event) as [AnyMachineSnapshot, Action[]];
-    this.#snapshot = this.#track(result);
-    return { event: said, from, to: this.path, runs: result[1].map(readableAction) };
-  }
-
-  #track([snapshot, actions]: [AnyMachineSnapshot, Action[]]): AnyMachineSnapshot {
-    for (const { type, params } of actions) {
-      const given = (params ?? {}) as { id?: string; sendId?: string; event?: EventObject };
-      if (type === 'xstate.raise' && given.event !== undefined) {
-        this.#delays.set(given.id ?? given.event.type, given.event);
-      }
-      if (type === 'xstate.cancel') this.#delays.delete(given.sendId ?? '');
-    }
-    return snapshot;
-  }
-}
-
-/** Plays every run of stimuli, calling `check` after each step; `begin` makes the observer of one run. */
-export function assertOnRuns<Context, Event extends EventObject, Choice>(
-  subject: Subject<Event>,
-  choice: fc.Arbitrary<Choice>,
-  toEvent: (choice: Choice, context: Context) => Event,
-  begin: (walk: Walk<Context, Event>) => (move: Move<Event>) => void,
-): void {
-  fc.assert(
-    fc.property(stimuli(choice), (run) => {
-      const walk = new Walk<Context, Event>(subject);
-      const check = begin(walk);
-      for (const stimulus of run) {
-        const move =
-          'send' in stimulus ? walk.send(toEvent(stimulus.send, walk.context)) : walk.elapse(stimulus.elapse);
-        if (move !== undefined) check(move);
-      }
-    }),
-    { numRuns: 200 },
-  );
-}
-
-/** `a > b c` reads: from `a` to `b` or `c`. Staying is always allowed. */
-export function edges(...lines: readonly string[]): ReadonlySet<string> {
-  return new Set(
-    lines.flatMap((line) => {
-      const [from = '', targets = ''] = line.split('>').map((side) => side.trim());
-      return targets.split(/\s+/).map((to) => `${from} > ${to}`);
-    }),
-  );
-}
-
-export function expectEdge(allowed: ReadonlySet<string>, { from, to }: Move<EventObject>): void {
-  if (topOf(from) !== topOf(to)) expect(allowed).toContain(`${topOf(from)} > ${topOf(to)}`);
-}
-
-/** Fails when an effect runs again before `until`, or one of them, has run: `dial` before a loss, say. */
-export class Once {
-  readonly #effect: string;
-  readonly #until: readonly string[];
-  #spent = false;
-
-  constructor(effect: string, ...until: readonly string[]) {
-    this.#effect = effect;
-    this.#until = until;
-  }
-
-  see(facts: readonly string[]): void {
-    for (const fact of facts) {
-      if (this.#until.includes(fact)) this.#spent = false;
-      if (fact !== this.#effect) continue;
-      expect(this.#spent, `${this.#effect} ran twice`).toBe(false);
-      this.#spent = true;
-    }
-  }
-}
-
-/** The n-th wait (1 is the first) lies under its ceiling, and with jitter in the upper half of it. */
-export function expectWithinBackoff(policy: BackoffPolicy, attempt: number, delayMs: number): void {
-  const ceilingMs = Math.min(policy.maxDelay, policy.initialDelay * policy.multiplier ** (attempt - 1));
-  expect(delayMs).toBeLessThanOrEqual(ceilingMs);
-  expect(delayMs).toBeGreaterThanOrEqual(policy.jitter ? ceilingMs / 2 : ceilingMs);
 }
