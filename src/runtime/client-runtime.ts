@@ -266,6 +266,7 @@ export class ClientRuntime {
         stalledSince: (startedAt) => this.#monitor.stalledSince(startedAt),
         onUsableChange: () => this.route.refresh(),
         onRoom: () => this.#onRoom(),
+        onDial: () => this.#tokens.reread(),
         onSocket: (delta) => this.lifecycle.onSocket(delta),
       },
       onDialFailed: ({ level }) => {
@@ -274,7 +275,6 @@ export class ClientRuntime {
       },
       onLeaving: (connection) => this.streams.retireFrom(connection),
       onLost: (connection) => {
-        this.#tokens.reread();
         this.route.refresh();
         this.streams.retireLanes(connection);
         this.lifecycle.checkDrainedSoon();
@@ -476,7 +476,10 @@ export class ClientRuntime {
 
   #onServedChange(endpoint: ServedEndpoint, reason: string): void {
     const { level, served } = endpoint;
-    const hasPeer = this.endpoints.some((other) => other !== endpoint && other.level === level && other.served);
+    // One that is still being dialled for the first time may yet carry its level.
+    const hasPeer = this.endpoints.some(
+      (other) => other !== endpoint && other.level === level && (other.served || (!served && other.isUntried)),
+    );
     if (!hasPeer) {
       this.actors.tell('failover', served ? { type: 'LEVEL_SERVED', level } : { type: 'LEVEL_LOST', level, reason });
     }

@@ -47,6 +47,8 @@ export interface ConnectionHost {
   onDraining(connection: PoolConnection, reason: string): void;
   onClosed(connection: PoolConnection, reason: string): void;
   readonly redactor: Redactor;
+  /** A connection is about to be opened. */
+  onDial(): void;
   /** A socket of ours opens, or is gone. */
   onSocket(delta: 1 | -1): void;
 }
@@ -170,6 +172,7 @@ export class PoolConnection implements CallCarrier, Routable {
 
   dial(): void {
     const { transport, options, clock, userAgent } = this.#host;
+    this.#host.onDial();
     this.#host.onSocket(1);
     const tls = options.readTls?.();
     const slots = this.#createSlots();

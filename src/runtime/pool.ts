@@ -19,7 +19,7 @@ export interface PoolHost {
   /** What every connection needs beside the pool. */
   readonly connectionHost: Pick<
     ConnectionHost,
-    'book' | 'headers' | 'stalledSince' | 'onUsableChange' | 'onRoom' | 'onSocket'
+    'book' | 'headers' | 'stalledSince' | 'onUsableChange' | 'onRoom' | 'onDial' | 'onSocket'
   >;
   onDialFailed(endpoint: ServedEndpoint): void;
   /** A connection takes no more: its streams go elsewhere. */

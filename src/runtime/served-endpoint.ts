@@ -69,6 +69,13 @@ export class ServedEndpoint {
     return this.status === HealthStatus.NOT_SERVING || this.status === HealthStatus.SERVICE_UNKNOWN;
   }
 
+  /** Its first dial is still under way. */
+  get isUntried(): boolean {
+    if (this.lastDialError !== undefined) return false;
+    for (const { untried } of this.connections) if (untried) return true;
+    return false;
+  }
+
   get history(): readonly HealthCheckResult[] {
     return [...this.#history];
   }

@@ -69,7 +69,7 @@ export class TokenSource {
     return true;
   }
 
-  /** Connections are opened anew, and the token is to be read anew for them; the one in use serves until it is there. */
+  /** A connection is dialled, and the token is to be read anew for it; the one in use serves until it is there. */
   reread(): void {
     if (this.#headers !== undefined) this.#fetch();
   }

@@ -56,6 +56,24 @@ describe('credentials', () => {
     }
   });
 
+  test('as an async function: read again for each connection that is opened, and its calls carry the new token', async () => {
+    const server = await stage.server();
+    let token = 'first';
+    const client = stage.client(server, { credentials: () => Promise.resolve(token) });
+    await client.check(question());
+    token = 'second';
+    await client.scalePool(2);
+    await expect
+      .poll(
+        async () => {
+          await client.check(question());
+          return bearers(server).at(-1);
+        },
+        { timeout: 3_000, interval: 10 },
+      )
+      .toBe('Bearer second');
+  });
+
   test('that expire: are rotated before, and a handle moves to a call with the new token without a loss', async () => {
     const server = await stage.server();
     const { give } = counting(400);

@@ -6,6 +6,7 @@ import {
   type LoadBalancingStrategy,
   type PoolStats,
 } from '../../src/index.js';
+import { RawServer } from '../support/raw-server.js';
 import { allow, type ScriptedServer, type ScriptedStream, type WireRequest } from '../support/scripted-server.js';
 import {
   nextEvent,
@@ -39,6 +40,23 @@ async function spread(client: AuthzClient, targets: readonly ScriptedServer[], c
   for (const request of questions(count)) expect(isAllowed(await client.check(request))).toBe(true);
   return targets.map(({ streamed }, index) => streamed.length - (before[index] ?? 0));
 }
+
+describe('two addresses on one level', () => {
+  test('one refuses while the other still dials: the client stays connecting until it is up', async () => {
+    const gone = await stage.server();
+    await gone.stop();
+    const slow = await RawServer.listen(() => undefined);
+    stage.onEnd(() => slow.close());
+    const client = stage.pooled([gone, slow], { healthCheck: { enabled: false } });
+    const states: string[] = [];
+    client.on('connection_state_change', ({ state }) => states.push(state));
+    const settled = Promise.all([client.connect(), nextEvent(client, 'connected')]);
+    await nextEvent(client, 'pool_connection_failed');
+    (await slow.connection()).settings();
+    await settled;
+    expect(states).toEqual(['connecting', 'ready']);
+  });
+});
 
 describe('getPoolStats() and getConnections()', () => {
   test('of an idle client: nothing', async () => {
