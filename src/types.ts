@@ -180,7 +180,7 @@ export interface PoolStats {
 export interface PooledConnection {
   id: string;
   address: string;
-  /** The state of its statechart: `connecting`, `open`, `paused`, ... */
+  /** The state of its statechart: `connecting`, `open`, `open.probing`, `paused`, ... */
   state: string;
   activeRequests: number;
   weight: number;

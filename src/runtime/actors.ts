@@ -130,10 +130,13 @@ function harmless(inspect: InspectOption): (event: InspectionEvent) => void {
   };
 }
 
-/** `{draining: 'flushing'}` as `draining.flushing`. */
+/** The state inside another that nothing happens in: the outer name says it all. */
+const AT_REST = 'steady';
+
+/** `{draining: 'flushing'}` as `draining.flushing`, and `{open: 'steady'}` as `open`. */
 function dotted(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value);
   return Object.entries(value)
-    .map(([name, inner]) => `${name}.${dotted(inner)}`)
+    .map(([name, inner]) => (inner === AT_REST ? name : `${name}.${dotted(inner)}`))
     .join(',');
 }

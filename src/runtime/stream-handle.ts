@@ -40,7 +40,7 @@ export interface BidirectionalStreamHandle extends AsyncIterable<CheckResponse> 
   end(): void;
   getStats(): StreamStats;
   getId(): string;
-  /** The statechart's state value: `open`, `paused`, `draining.flushing`, ... */
+  /** The statechart's state: `open`, `open.rotating`, `paused`, `draining.flushing`, ... */
   getState(): string;
 }
 

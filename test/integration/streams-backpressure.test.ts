@@ -143,7 +143,7 @@ describe('ready()', () => {
     const client = stage.client(await stage.server());
     const handle = client.createBidirectionalStream(new Recorder());
     await handle.ready();
-    await expect.poll(() => handle.getState()).toBe('open.steady');
+    await expect.poll(() => handle.getState()).toBe('open');
   });
 
   test('waiting when end() comes, or called after it: StreamClosedError', async () => {

@@ -170,7 +170,7 @@ describe('pause()', () => {
     await recorder.answered(5);
     expect(recorder.log).toEqual(sent.map(({ requestId }) => requestId));
     expect((await iterator.next()).value).toMatchObject({ requestId: sent[0]?.requestId });
-    expect(handle.getState()).toBe('open.steady');
+    expect(handle.getState()).toBe('open');
   });
 
   test('before the handle is connected: holds what comes then', async () => {
