@@ -37,7 +37,7 @@ import { HealthSubscriptions } from './runtime/health-subscriptions.js';
 import { CHECK, CHECK_BATCH, LOAD_POLICIES, RELOAD_POLICIES } from './runtime/paths.js';
 import { PromiseSink } from './runtime/promise-sink.js';
 import { type BidirectionalStreamHandle, type HandleHost, StreamHandle } from './runtime/stream-handle.js';
-import { createGrpcJsTransport } from './transport/grpc-js.js';
+import { createTransport } from './transport/index.js';
 import type {
   CheckInput,
   CheckOptions,
@@ -102,8 +102,7 @@ export class AuthzClient implements TypedEmitter {
    */
   constructor(options: AuthzClientOptions | PooledClientOptions, addresses?: readonly string[]) {
     this.#options = resolveOptions(addresses, options);
-    const { transport } = this.#options;
-    this.#runtime = new ClientRuntime(this.#options, transport === 'grpc-js' ? createGrpcJsTransport() : transport);
+    this.#runtime = new ClientRuntime(this.#options, createTransport(this.#options.transport));
     this.#runtime.streams.onHandleGone = (handle) => this.#addGone(handle);
     this.#health = new HealthSubscriptions(this.#runtime);
   }

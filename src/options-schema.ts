@@ -278,12 +278,13 @@ const pooledEntries = {
   ),
   transport: v.optional(
     leaf<TransportOption>(
-      `must be 'grpc-js' or a transport with a name and connect()`,
+      `must be 'http2', 'grpc-js' or a transport with a name and connect()`,
       (value) =>
+        value === 'http2' ||
         value === 'grpc-js' ||
         (hasMethods(value, ['connect']) && typeof (value as { name?: unknown }).name === 'string'),
     ),
-    'grpc-js' as const,
+    'http2' as const,
   ),
   inspect: v.optional(
     leaf<InspectOption>(

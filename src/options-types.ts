@@ -121,7 +121,7 @@ export interface ExpiringToken {
 export type Credentials = string | (() => Promise<string | ExpiringToken>);
 
 /** A transport by name, or one of your own. */
-export type TransportOption = 'grpc-js' | Transport;
+export type TransportOption = 'http2' | 'grpc-js' | Transport;
 
 /** XState's inspection observer: sees every actor, event and snapshot. Payloads and secrets never pass through the machines. */
 export type InspectOption = Observer<InspectionEvent> | ((event: InspectionEvent) => void);
