@@ -11,6 +11,7 @@ import {
   ProtocolError,
   TimeoutError,
 } from './errors.js';
+import { logEvents } from './event-log.js';
 import type { ClientEventListener, ClientEventName, TypedEmitter } from './events.js';
 import {
   type AdvancedStreamOptions,
@@ -31,6 +32,7 @@ import {
   validateCallbacks,
   validateCheckOptions,
 } from './options.js';
+import { SafeLogger } from './observe/logger.js';
 import { ClientRuntime } from './runtime/client-runtime.js';
 import { encodeRequest } from './runtime/encode-request.js';
 import { HealthSubscriptions } from './runtime/health-subscriptions.js';
@@ -102,7 +104,10 @@ export class AuthzClient implements TypedEmitter {
    */
   constructor(options: AuthzClientOptions | PooledClientOptions, addresses?: readonly string[]) {
     this.#options = resolveOptions(addresses, options);
-    this.#runtime = new ClientRuntime(this.#options, createTransport(this.#options.transport));
+    const { transport, logger } = this.#options;
+    this.#runtime = new ClientRuntime(this.#options, createTransport(transport));
+    const { hub, redactor } = this.#runtime.env;
+    if (logger !== undefined) logEvents(hub, new SafeLogger(logger, redactor));
     this.#runtime.streams.onHandleGone = (handle) => this.#addGone(handle);
     this.#health = new HealthSubscriptions(this.#runtime);
   }

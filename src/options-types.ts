@@ -174,7 +174,7 @@ export interface PooledClientOptions {
   /** Default 'grpc-js'. */
   transport?: TransportOption;
   inspect?: InspectOption;
-  /** A pino-like logger. What it throws is ignored; secrets are removed first. Default none. */
+  /** A pino-like logger: hears of connections, health and failover. What it throws is ignored; secrets are removed first. Default none. */
   logger?: Logger;
   /** Time, for tests and simulations. Default: the system's monotonic clock. */
   clock?: Clock;

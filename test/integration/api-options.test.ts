@@ -141,6 +141,58 @@ describe('logger', () => {
     expect(lines.join('\n')).not.toContain('canary-4711');
   });
 
+  test('is told of connecting, of a loss with address and reason, of the way back, and of the end', async () => {
+    const server = await stage.server();
+    const { lines, logger } = logged();
+    const client = stage.client(server, { logger, credentials: 'canary-4711' });
+    const heard = (pattern: RegExp): Promise<void> =>
+      expect.poll(() => lines.filter((line) => pattern.test(line)).length, { timeout: 3_000 }).toBeGreaterThan(0);
+    await client.connect();
+    await heard(/^info connected /);
+    expect(lines.find((line) => line.startsWith('info connected '))).toContain(server.address);
+    await heard(/^debug connection opened /);
+    await server.stop();
+    await heard(/^warn no endpoint is served .*"reason":"\S/);
+    await heard(new RegExp(`^warn connection failed .*"address":"${server.address}".*"reason":".*ECONNREFUSED`));
+    const returned = await stage.server({}, { port: server.port });
+    await heard(/^info connection reopened /);
+    await expect.poll(() => client.isConnected()).toBe(true);
+    lines.length = 0;
+    await client.disconnect();
+    await heard(/^info disconnected /);
+    expect(lines.filter((line) => line.startsWith('warn '))).toEqual([]);
+    expect(lines.join('\n')).not.toContain('canary-4711');
+    expect(returned.connectionCount).toBe(1);
+  });
+
+  test('is told of a failover, its end, health, and the failback', async () => {
+    const primary = await stage.server();
+    const backup = await stage.server();
+    const { lines, logger } = logged();
+    const client = stage.client(primary, {
+      logger,
+      failover: { enabled: true, fallbackAddresses: [backup.address], failbackDelay: 50 },
+    });
+    await client.connect();
+    await primary.until(() => primary.watches === 1, 'the watch');
+    await expect.poll(() => lines.join('\n')).toMatch(/^info endpoint health is serving /m);
+    const levels = (): string[] =>
+      lines.map((line) => /^\w+ (?:fail(?:over|back) \w+|endpoint health is not_serving)/.exec(line)?.[0] ?? '');
+    primary.setHealth(2);
+    await expect.poll(levels).toContain('warn failover completed');
+    primary.setHealth(1);
+    await expect.poll(levels, { timeout: 5_000 }).toContain('info failback completed');
+    expect(levels().filter((line) => line !== '')).toEqual([
+      'warn endpoint health is not_serving',
+      'warn failover started',
+      'warn failover completed',
+      'info failback scheduled',
+      'info failback completed',
+    ]);
+    const started = lines.find((line) => line.startsWith('warn failover started'));
+    expect(started).toContain(`"from":"${primary.address}","to":"${backup.address}"`);
+  });
+
   test('that throws: changes nothing', async () => {
     const fail = (): never => {
       throw new RangeError('logger');
