@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { ActorRefFrom } from 'xstate';
 import type { clientMachine } from '../machines/index.js';
 import { type DecodedResponse, FrozenResults } from './codec/codec.js';
@@ -93,8 +92,8 @@ export class AuthzClient implements TypedEmitter {
   readonly #runtime: ClientRuntime;
   readonly #options: ResolvedOptions;
   readonly #health: HealthSubscriptions;
-  readonly #idPrefix = randomUUID().slice(0, 13);
-  #idCount = 0;
+  /** Of a check without options. */
+  readonly #plainCheck: ResolvedCheckOptions;
   readonly #gone: GoneTotals = { sent: 0, received: 0, latencySumMs: 0, peakBufferSize: 0, backpressureEvents: 0 };
 
   /**
@@ -109,6 +108,7 @@ export class AuthzClient implements TypedEmitter {
     const { hub, redactor } = this.#runtime.env;
     if (logger !== undefined) logEvents(hub, new SafeLogger(logger, redactor));
     this.#runtime.streams.onHandleGone = (handle) => this.#addGone(handle);
+    this.#plainCheck = validateCheckOptions(undefined, this.#options.timeoutMs);
     this.#health = new HealthSubscriptions(this.#runtime);
   }
 
@@ -196,14 +196,23 @@ export class AuthzClient implements TypedEmitter {
    * Asks one question. Only an explicit ALLOW in the answer is an allow: see `isAllowed`.
    * @throws ConfigurationError, BackpressureError, TimeoutError, ConnectionError, CancelledError, ProtocolError, PoolExhaustedError
    */
-  async check(request: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
+  // Not `async`: that would be a second promise, and three turns of the microtask queue, for each check.
+  check(request: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
+    try {
+      return this.#check(request, options);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #check(request: CheckInput, options: CheckOptions | undefined): Promise<CheckResponse> {
     const checked = this.#toRequest(request, false);
     this.#runtime.lifecycle.refuseWhenClosing('check', checked.requestId);
     const resolved = this.#resolve(options, checked.requestId);
-    if (resolved.metadata !== undefined) return this.#checkUnary(checked, resolved);
+    if (resolved.metadata !== undefined) return this.#checkUnary(checked, checked !== request, resolved);
     const { timeoutMs, signal } = resolved;
     const sink = new PromiseSink();
-    const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch);
+    const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch, checked !== request);
     if (check === undefined) throw new AuthzClientError('the client refused its own check', 'ERR_AUTHZ_INTERNAL');
     return sink.settled(check, signal, this.#runtime.cancel);
   }
@@ -525,22 +534,22 @@ export class AuthzClient implements TypedEmitter {
   #toRequest(input: CheckInput, requireRequestId: boolean, root = 'request'): CheckRequest {
     validateRequest(input, requireRequestId, root);
     if (input.requestId !== undefined) return input as CheckRequest;
-    this.#idCount++;
-    return { ...input, requestId: `${this.#idPrefix}-${this.#idCount}` };
+    return { ...input, requestId: this.#runtime.book.makeRequestId() };
   }
 
   /** @throws ConfigurationError; TimeoutError for a deadline that has passed already */
   #resolve(options: CheckOptions | undefined, requestId?: string): ResolvedCheckOptions {
-    const resolved = validateCheckOptions(options, this.#options.timeoutMs, this.#runtime.clock.now(), {
+    if (options === undefined) return this.#plainCheck;
+    const resolved = validateCheckOptions(options, this.#options.timeoutMs, {
       allowCredentials: !this.#options.isExposed,
     });
     if (resolved.timeoutMs <= 0) throw new TimeoutError('options.deadline: has passed already', 0, { requestId });
     return resolved;
   }
 
-  async #checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse> {
+  async #checkUnary(request: CheckRequest, ownId: boolean, options: ResolvedCheckOptions): Promise<CheckResponse> {
     const { book } = this.#runtime;
-    const wireId = book.reserveWireId(request.requestId);
+    const wireId = book.reserveWireId(request.requestId, ownId);
     try {
       return await this.#askUnary(request, wireId, options);
     } finally {
@@ -593,7 +602,8 @@ export class AuthzClient implements TypedEmitter {
       encodeRequest(this.#runtime.env.codec, given, given.requestId, `requests[${index}]`);
       // A copy, by the rules of what is encoded: it may be asked again one by one, and the caller may change its own meanwhile.
       const request = JSON.parse(JSON.stringify(given)) as CheckRequest;
-      return { request, wireId: this.#runtime.book.reserveWireId(request.requestId), error: undefined };
+      const wireId = this.#runtime.book.reserveWireId(request.requestId, given !== input);
+      return { request, wireId, error: undefined };
     } catch (error) {
       const isTyped = error instanceof AuthzClientError;
       const fault = isTyped ? error : new ConfigurationError(`requests[${index}]`, 'cannot be read', { cause: error });
@@ -690,10 +700,10 @@ export class AuthzClient implements TypedEmitter {
       timeoutMs: this.#options.timeoutMs,
       maxBufferSize: limits.maxBufferSize,
       ensureOrdering: runtime.streams.streamOptions.ensureOrdering,
-      submit: (request, timeoutMs, sink, route) => runtime.desk.submit(request, timeoutMs, sink, route),
+      submit: (request, timeoutMs, sink, route, ownId) => runtime.desk.submit(request, timeoutMs, sink, route, ownId),
       toRequest: (input, requireRequestId) => this.#toRequest(input, requireRequestId),
       resolve: (options, requestId) => this.#resolve(options, requestId),
-      checkUnary: (request, options) => this.#checkUnary(request, options),
+      checkUnary: (request, ownId, options) => this.#checkUnary(request, ownId, options),
       cancel: runtime.cancel,
       stateOf: (id) => runtime.actors.stateOf(id),
       failOwned: (isOwn, toError) => runtime.book.failAll(toError, isOwn),

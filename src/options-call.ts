@@ -64,9 +64,7 @@ export function requireOptions(path: string, options: unknown, known: readonly s
 
 /** {@link CheckOptions}, resolved. */
 export interface ResolvedCheckOptions {
-  /** When the answer must be in, on the client's monotonic clock. May be past: then the check has timed out already. */
-  readonly deadlineMs: number;
-  /** How long that was from the start, milliseconds, never negative: what a `TimeoutError` tells. */
+  /** How long the answer may take, milliseconds; 0 when its time has passed already. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   /** A frozen copy; undefined when none, or none but an empty one, was given. */
@@ -85,22 +83,19 @@ const CHECK_OPTIONS: readonly string[] = ['deadline', 'signal', 'metadata'] sati
 /**
  * Resolves the options of one check.
  * @param timeoutMs the client's `timeout`, where no deadline is given
- * @param nowMs the client's monotonic clock
  * @throws ConfigurationError for an unknown option, a deadline that is no time, a signal that is none, a header that may not be sent
  */
 export function validateCheckOptions(
   options: unknown,
   timeoutMs: number,
-  nowMs: number,
   context: CheckOptionsContext = {},
 ): ResolvedCheckOptions {
   if (options === undefined)
-    return { deadlineMs: nowMs + timeoutMs, timeoutMs, signal: undefined, metadata: undefined };
+    return { timeoutMs, signal: undefined, metadata: undefined };
   requireOptions('options', options, CHECK_OPTIONS);
   const given = options as Record<string, unknown>;
   const remainingMs = remainingUntil(given['deadline'], timeoutMs, context.wallNowMs);
   return {
-    deadlineMs: nowMs + remainingMs,
     timeoutMs: Math.max(0, remainingMs),
     signal: requireSignal(given['signal']),
     metadata: callMetadata(given['metadata'], context.allowCredentials ?? true),

@@ -85,6 +85,16 @@ export class DeadlineWheel<T extends WheelEntry> {
     if (this.#size === 0 && !this.#isExpiring) this.#disarm();
   }
 
+  /** What is on it, in no promised order. */
+  entries(): T[] {
+    const entries: T[] = [];
+    if (this.#size === 0) return entries;
+    for (const head of this.#heads) {
+      for (let entry = head; entry !== null; entry = entry.wheelNext as T | null) entries.push(entry);
+    }
+    return entries;
+  }
+
   /** Takes every entry off without expiring it, and clears the timer. The wheel can be used again. */
   stop(): void {
     this.#disarm();

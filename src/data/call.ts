@@ -13,7 +13,7 @@ export interface CallCarrier {
   inFlight: number;
   noteAnswer(latencyMs: number): void;
   /** Something came from the peer. */
-  noteReceived(): void;
+  noteReceived(now: number): void;
   /** The server has no CheckStream. */
   noteNoStreams(): void;
   /** The status without secrets: a server may echo what it was sent. */
@@ -109,19 +109,19 @@ export class Call implements StreamListener, CheckPlace {
     return this.#table.oldest();
   }
 
-  tryWrite(check: PendingCheck): WriteResult {
+  tryWrite(check: PendingCheck, now: number): WriteResult {
     const wire = this.#wire;
     if (this.state !== 'current' || wire === undefined) return 'closed';
     const result = wire.write(check.bytes);
-    if (result === 'accepted') this.take(check);
+    if (result === 'accepted') this.take(check, now);
     return result;
   }
 
   /** Enters a written check in the table. */
-  protected take(check: PendingCheck): void {
+  protected take(check: PendingCheck, now: number): void {
     check.place = this;
     check.written = true;
-    check.writtenAt = this.now();
+    check.writtenAt = now;
     this.#table.add(check);
     this.carrier.inFlight++;
     this.written++;
@@ -170,7 +170,8 @@ export class Call implements StreamListener, CheckPlace {
   }
 
   onMessage(bytes: Uint8Array): void {
-    this.carrier.noteReceived();
+    const now = this.now();
+    this.carrier.noteReceived(now);
     let decoded: DecodedResponse;
     try {
       decoded = this.#codec.decodeCheckResponse(bytes);
@@ -185,12 +186,13 @@ export class Call implements StreamListener, CheckPlace {
       this.#noteUnasked(decoded.requestId);
       return;
     }
-    this.#deliver(check, decoded);
+    this.#deliver(check, decoded, now);
   }
 
   /** The answer to one check, known by the exchange it came in and not by its id. */
   protected answerOne(check: PendingCheck, bytes: Uint8Array): void {
-    this.carrier.noteReceived();
+    const now = this.now();
+    this.carrier.noteReceived(now);
     let decoded: DecodedResponse;
     try {
       decoded = this.#codec.decodeCheckResponse(bytes);
@@ -212,19 +214,19 @@ export class Call implements StreamListener, CheckPlace {
       });
       return;
     }
-    if (this.#table.take(check.wireId) !== undefined) this.#deliver(check, decoded);
+    if (this.#table.take(check.wireId) !== undefined) this.#deliver(check, decoded, now);
   }
 
-  #deliver(check: PendingCheck, decoded: DecodedResponse): void {
+  #deliver(check: PendingCheck, decoded: DecodedResponse, now: number): void {
     check.place = null;
     const { response, foreign } = this.#codec.buildResponse(decoded, check.requestId, check.actions);
     this.#counters.foreignResults += foreign;
-    this.carrier.noteAnswer(this.now() - check.writtenAt);
+    this.carrier.noteAnswer(now - check.writtenAt);
     if (!this.#answered) {
       this.#answered = true;
       this.#owner.onFirstAnswer(this);
     }
-    this.#book.answer(check, response);
+    this.#book.answer(check, response, now);
     this.#released(check);
   }
 

@@ -4,9 +4,12 @@ import { type AuthzClientError, BackpressureError, ConnectionError, TimeoutError
 import type { CheckRequest, CheckResponse } from '../types.js';
 import { refuseOversize } from './message-size.js';
 import { type CheckSink, PendingCheck } from './pending-check.js';
+import { WireIds } from './wire-ids.js';
 
 export interface CheckBookOptions {
   readonly clock: Clock;
+  /** Of the ids made here: no other client's. */
+  readonly idPrefix: string;
   readonly maxPendingChecks: number;
   readonly maxPendingBytes: number;
   readonly maxMessageBytes: number;
@@ -26,9 +29,6 @@ export interface CheckTotals {
   latencySumMs: number;
 }
 
-/** Ids used on the wire that are kept from being used again: at least so many, at most twice that. */
-const LINGERING_IDS = 8_192;
-
 const zeroTotals = (): CheckTotals => ({ total: 0, successful: 0, failed: 0, latencySumMs: 0 });
 
 /**
@@ -38,22 +38,20 @@ const zeroTotals = (): CheckTotals => ({ total: 0, successful: 0, failed: 0, lat
 export class CheckBook {
   readonly #options: CheckBookOptions;
   readonly #wheel: DeadlineWheel<PendingCheck>;
-  readonly #live = new Set<PendingCheck>();
-  readonly #wireIds = new Set<string>();
-  /** A late or repeated answer to them may still come, and must not find the next check of the same id. */
-  #lingering = new Set<string>();
-  #lingeringBefore: ReadonlySet<string> = new Set();
+  readonly #ids: WireIds;
+  #size = 0;
   #bytes = 0;
-  #suffix = 0;
+  #keptActions: readonly string[] = [];
   totals = zeroTotals();
 
   constructor(options: CheckBookOptions) {
     this.#options = options;
+    this.#ids = new WireIds(options.idPrefix);
     this.#wheel = new DeadlineWheel(options.clock, (check) => this.#expire(check));
   }
 
   get size(): number {
-    return this.#live.size;
+    return this.#size;
   }
 
   get bytes(): number {
@@ -68,32 +66,41 @@ export class CheckBook {
    * Encodes and admits a request.
    * @throws BackpressureError (`notSent`) past `maxPendingChecks` or `maxPendingBytes`; ConfigurationError for what cannot be encoded or is
    * larger than `maxMessageBytes`.
+   * @param now of the clock, milliseconds
+   * @param ownId whether its id is one that {@link makeRequestId} gave
    * @param counted whether it is a request of the application's, for the totals; an exchange that waiters share is not
    */
-  accept(request: CheckRequest, timeoutMs: number, sink: CheckSink, counted = true): PendingCheck {
-    const { clock, maxPendingChecks, maxPendingBytes, maxMessageBytes, encode } = this.#options;
-    if (this.#live.size >= maxPendingChecks) {
+  accept(
+    request: CheckRequest,
+    now: number,
+    timeoutMs: number,
+    sink: CheckSink,
+    ownId: boolean,
+    counted = true,
+  ): PendingCheck {
+    const { maxPendingChecks, maxMessageBytes, encode } = this.#options;
+    if (this.#size >= maxPendingChecks) {
       throw new BackpressureError(
         `maxPendingChecks: ${maxPendingChecks} checks are pending already; await some, or raise the limit`,
-        this.#live.size,
+        this.#size,
         { requestId: request.requestId },
       );
     }
-    const wireId = this.#isTaken(request.requestId) ? this.#suffixed(request.requestId) : request.requestId;
-    const bytes = encode(request, wireId);
-    refuseOversize(bytes, maxMessageBytes, 'request', request.requestId);
-    if (this.#bytes + bytes.length > maxPendingBytes) {
-      throw new BackpressureError(
-        `maxPendingBytes: ${this.#bytes} bytes are pending already; await some checks, or raise the limit`,
-        this.#live.size,
-        { requestId: request.requestId },
-      );
+    const wireId = ownId ? request.requestId : this.#ids.take(request.requestId);
+    let bytes: Uint8Array;
+    try {
+      bytes = encode(request, wireId);
+      refuseOversize(bytes, maxMessageBytes, 'request', request.requestId);
+      this.#refuseTooMuch(bytes, request.requestId);
+    } catch (error) {
+      if (!ownId) this.#ids.release(wireId, false);
+      throw error;
     }
-    const now = clock.now();
     const check = new PendingCheck({
       requestId: request.requestId,
       wireId,
-      actions: request.actions.length === 1 ? [request.actions[0] ?? ''] : [...request.actions],
+      ownId,
+      actions: this.#keep(request.actions),
       bytes,
       sink,
       acceptedAt: now,
@@ -106,17 +113,17 @@ export class CheckBook {
   }
 
   /** Admits one that waits on another's exchange: it has a deadline of its own and no bytes. */
-  acceptWaiter(request: CheckRequest, timeoutMs: number, sink: CheckSink): PendingCheck {
-    const { clock, maxPendingChecks } = this.#options;
-    if (this.#live.size >= maxPendingChecks) {
-      throw new BackpressureError(`maxPendingChecks: ${maxPendingChecks} checks are pending already`, this.#live.size, {
+  acceptWaiter(request: CheckRequest, now: number, timeoutMs: number, sink: CheckSink): PendingCheck {
+    const { maxPendingChecks } = this.#options;
+    if (this.#size >= maxPendingChecks) {
+      throw new BackpressureError(`maxPendingChecks: ${maxPendingChecks} checks are pending already`, this.#size, {
         requestId: request.requestId,
       });
     }
-    const now = clock.now();
     const check = new PendingCheck({
       requestId: request.requestId,
       wireId: '',
+      ownId: true,
       actions: request.actions,
       bytes: NO_BYTES,
       sink,
@@ -129,18 +136,18 @@ export class CheckBook {
     return check;
   }
 
-  /**
-   * The id under which a request goes out that is not kept here (an item of a batch, a unary call of its own): its own, or with a suffix
-   * where that is in flight. Held until {@link releaseWireId}. A late answer cannot cross such a call, so that ids that linger are free to it.
-   */
-  reserveWireId(requestId: string): string {
-    const wireId = this.#wireIds.has(requestId) ? this.#suffixed(requestId) : requestId;
-    this.#wireIds.add(wireId);
-    return wireId;
+  /** An id for a request that has none. */
+  makeRequestId(): string {
+    return this.#ids.make();
+  }
+
+  /** The id under which a request goes out that is not kept here (an item of a batch, a unary call of its own). Held until {@link releaseWireId}. */
+  reserveWireId(requestId: string, ownId: boolean): string {
+    return ownId ? requestId : this.#ids.takeAlone(requestId);
   }
 
   releaseWireId(wireId: string): void {
-    this.#wireIds.delete(wireId);
+    this.#ids.release(wireId, false);
   }
 
   /** Takes a check back as if it had never been accepted; nobody is told. */
@@ -152,10 +159,11 @@ export class CheckBook {
 
   /** Admits what a settled check asked once more, to its old deadline, for the same sink. */
   renew(check: PendingCheck): PendingCheck {
-    const { requestId, wireId, actions, bytes, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
+    const { requestId, wireId, ownId, actions, bytes, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
     const renewed = new PendingCheck({
       requestId,
       wireId,
+      ownId,
       actions,
       bytes,
       sink,
@@ -165,6 +173,7 @@ export class CheckBook {
       counted,
     });
     renewed.written = check.written;
+    if (!ownId) this.#ids.retake(wireId);
     this.#admit(renewed);
     return renewed;
   }
@@ -177,8 +186,7 @@ export class CheckBook {
   }
 
   /** Settles with the server's answer; late is late, whatever the timer has done so far. */
-  answer(check: PendingCheck, response: CheckResponse): void {
-    const now = this.#options.clock.now();
+  answer(check: PendingCheck, response: CheckResponse, now = this.#options.clock.now()): void {
     if (now >= check.deadlineAt) {
       this.#expire(check);
       return;
@@ -204,7 +212,9 @@ export class CheckBook {
     toError: (check: PendingCheck) => AuthzClientError,
     isMeant: (check: PendingCheck) => boolean = () => true,
   ): void {
-    for (const check of [...this.#live]) if (isMeant(check)) this.fail(check, toError(check));
+    const meant = this.#wheel.entries().filter(isMeant);
+    meant.sort((a, b) => a.acceptedAt - b.acceptedAt);
+    for (const check of meant) this.fail(check, toError(check));
   }
 
   stop(): void {
@@ -212,24 +222,38 @@ export class CheckBook {
   }
 
   #admit(check: PendingCheck): void {
-    this.#live.add(check);
-    if (check.wireId !== '') this.#wireIds.add(check.wireId);
     this.#bytes += check.bytes.length;
     if (check.counted) this.totals.total++;
     this.#wheel.add(check);
-    if (this.#live.size === 1) this.#options.onBusy(true);
+    if (++this.#size === 1) this.#options.onBusy(true);
   }
 
   #remove(check: PendingCheck): boolean {
     if (check.settled) return false;
     check.settled = true;
     this.#wheel.remove(check);
-    this.#live.delete(check);
-    this.#wireIds.delete(check.wireId);
-    if (check.wireId !== '' && check.outcome === 'unknown') this.#linger(check.wireId);
+    if (!check.ownId) this.#ids.release(check.wireId, check.outcome === 'unknown');
     this.#bytes -= check.bytes.length;
-    if (this.#live.size === 0) this.#options.onBusy(false);
+    if (--this.#size === 0) this.#options.onBusy(false);
     return true;
+  }
+
+  #refuseTooMuch(bytes: Uint8Array, requestId: string): void {
+    if (this.#bytes + bytes.length <= this.#options.maxPendingBytes) return;
+    throw new BackpressureError(
+      `maxPendingBytes: ${this.#bytes} bytes are pending already; await some checks, or raise the limit`,
+      this.#size,
+      { requestId },
+    );
+  }
+
+  /** A copy that the caller cannot change; that of the last request where it asks for the same, which is common. */
+  #keep(actions: readonly string[]): readonly string[] {
+    const kept = this.#keptActions;
+    let same = actions.length === kept.length;
+    for (let index = 0; same && index < kept.length; index++) same = actions[index] === kept[index];
+    if (!same) this.#keptActions = [...actions];
+    return this.#keptActions;
   }
 
   #expire(check: PendingCheck): void {
@@ -250,28 +274,6 @@ export class CheckBook {
             outcome,
           }),
     );
-  }
-
-  #suffixed(requestId: string): string {
-    let wireId: string;
-    do {
-      this.#suffix++;
-      wireId = `${requestId}#${this.#suffix}`;
-    } while (this.#isTaken(wireId));
-    return wireId;
-  }
-
-  #isTaken(wireId: string): boolean {
-    return this.#wireIds.has(wireId) || this.#lingering.has(wireId) || this.#lingeringBefore.has(wireId);
-  }
-
-  #linger(wireId: string): void {
-    // Two generations, the older dropped whole: taking the oldest out of one large set, again and again, costs more than a check does.
-    if (this.#lingering.size >= LINGERING_IDS) {
-      this.#lingeringBefore = this.#lingering;
-      this.#lingering = new Set();
-    }
-    this.#lingering.add(wireId);
   }
 }
 

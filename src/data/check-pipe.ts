@@ -187,15 +187,16 @@ export class CheckPipe implements CallOwner, CheckPlace {
   }
 
   flush(): void {
-    const { maxInFlight, maxRequestsPerCall, edges } = this.#options;
+    const { clock, maxInFlight, maxRequestsPerCall, edges } = this.#options;
     const call = this.#current;
     if (!this.#writing || call === undefined) return;
+    const now = clock.now();
     while (this.#unanswered < maxInFlight && call.written < maxRequestsPerCall) {
       const resent = this.#nextResend();
       const check = resent ?? this.outbox.peek();
       if (check === undefined) break;
       // Out of the outbox before the write, so that its place is the call's when the write returns.
-      if (call.tryWrite(check) !== 'accepted') break;
+      if (call.tryWrite(check, now) !== 'accepted') break;
       if (resent === undefined) this.outbox.take();
       else {
         this.#resend.shift();

@@ -10,7 +10,7 @@ const MIN_TOMBSTONES = 10_000;
  * The requests that were written and are owed an answer, by the id on the wire, in write order. An id whose request was given up
  * stays behind as a tombstone, so that its late answer is known for what it is.
  */
-export class InflightTable<T extends { wireId: string }> {
+export class InflightTable<T extends { readonly wireId: string; readonly ownId: boolean }> {
   readonly #live = new Map<string, T>();
   readonly #minTombstones: number;
   /** Two generations, the older dropped whole: taking the oldest out of one large set, again and again, gets slow. */
@@ -35,7 +35,8 @@ export class InflightTable<T extends { wireId: string }> {
    * left to its deadline; ids should be chosen so that this does not happen.
    */
   add(item: T): boolean {
-    if (this.#isTaken(item.wireId)) return false;
+    // An id that is made once cannot be taken.
+    if (!item.ownId && this.#isTaken(item.wireId)) return false;
     this.#live.set(item.wireId, item);
     return true;
   }

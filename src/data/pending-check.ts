@@ -21,6 +21,8 @@ export class PendingCheck implements WheelEntry {
   readonly requestId: string;
   /** The id on the wire: the request's own, or with a suffix where that is in flight already. */
   readonly wireId: string;
+  /** Its wire id was made by the client, and is never used again. */
+  readonly ownId: boolean;
   readonly actions: readonly string[];
   /** Encoded at admission: what the caller changes afterwards is never sent. */
   readonly bytes: Uint8Array;
@@ -49,6 +51,7 @@ export class PendingCheck implements WheelEntry {
   constructor(init: {
     requestId: string;
     wireId: string;
+    ownId: boolean;
     actions: readonly string[];
     bytes: Uint8Array;
     sink: CheckSink;
@@ -59,6 +62,7 @@ export class PendingCheck implements WheelEntry {
   }) {
     this.requestId = init.requestId;
     this.wireId = init.wireId;
+    this.ownId = init.ownId;
     this.actions = init.actions;
     this.bytes = init.bytes;
     this.sink = init.sink;

@@ -25,13 +25,13 @@ export class UnaryCall extends Call {
     this.#unary = unary;
   }
 
-  override tryWrite(check: PendingCheck): WriteResult {
+  override tryWrite(check: PendingCheck, now: number): WriteResult {
     if (this.state !== 'current') return 'closed';
     if (this.#paused || this.#aborts.size >= MAX_CONCURRENT || !this.#unary.hasRoom()) {
       this.#wasFull = true;
       return 'full';
     }
-    this.take(check);
+    this.take(check, now);
     void this.#exchange(check);
     return 'accepted';
   }

@@ -68,6 +68,7 @@ export class CheckDesk implements CheckPlace {
 
   /**
    * Takes a request in and sends it by `route` (the client's own streams, or a handle's pipe).
+   * @param ownId whether its id was made by the client
    * @returns what settles through `sink`; undefined when `route` refused: then nothing was accepted
    * @throws BackpressureError, ConfigurationError
    */
@@ -76,11 +77,13 @@ export class CheckDesk implements CheckPlace {
     timeoutMs: number,
     sink: CheckSink,
     route: (check: PendingCheck) => boolean,
+    ownId: boolean,
   ): PendingCheck | undefined {
-    this.#budget.onCheck();
+    const now = this.#host.clock.now();
+    this.#budget.onCheck(now);
     this.#host.onWork();
-    if (this.deduplicating) return this.#submitShared(request, timeoutMs, sink, route);
-    const check = this.book.accept(request, timeoutMs, sink);
+    if (this.deduplicating) return this.#submitShared(request, now, timeoutMs, sink, route, ownId);
+    const check = this.book.accept(request, now, timeoutMs, sink, ownId);
     if (route(check)) return check;
     this.book.retract(check);
     return undefined;
@@ -88,13 +91,15 @@ export class CheckDesk implements CheckPlace {
 
   #submitShared(
     request: CheckRequest,
+    now: number,
     timeoutMs: number,
     sink: CheckSink,
     route: (check: PendingCheck) => boolean,
+    ownId: boolean,
   ): PendingCheck | undefined {
     const question = decisionKey(request);
     const known = this.dedup.ask(request.requestId, question);
-    const waiter = this.book.acceptWaiter(request, timeoutMs, sink);
+    const waiter = this.book.acceptWaiter(request, now, timeoutMs, sink);
     if (known.kind === 'hit') {
       const answer = known.value;
       queueMicrotask(() => this.book.answer(waiter, { requestId: request.requestId, ...answer }));
@@ -106,7 +111,7 @@ export class CheckDesk implements CheckPlace {
     }
     const exchange = new Exchange(this, request.requestId, question);
     try {
-      const wire = exchange.begin(request, timeoutMs);
+      const wire = exchange.begin(request, now, timeoutMs, ownId);
       exchange.join(waiter);
       if (route(wire)) return waiter;
     } catch (error) {

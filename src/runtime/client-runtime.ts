@@ -161,9 +161,10 @@ export class ClientRuntime {
   }
 
   #createBook(): CheckBook {
-    const { clock, codec, options } = this.env;
+    const { clock, codec, options, random } = this.env;
     return new CheckBook({
       clock,
+      idPrefix: this.env.seed.toString(36) + Math.floor(random() * 2 ** 52).toString(36),
       maxPendingChecks: options.maxPendingChecks,
       maxPendingBytes: options.maxPendingBytes,
       maxMessageBytes: options.maxMessageBytes,

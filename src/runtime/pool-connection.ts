@@ -359,7 +359,7 @@ export class PoolConnection implements CallCarrier, Routable {
     try {
       const metadata = { ...headers, ...options.metadata };
       const result = await this.#exchange(transport, path, bytes, { ...options, metadata });
-      if (isAlive(result)) this.noteReceived();
+      if (isAlive(result)) this.noteReceived(this.#host.clock.now());
       return result.ok ? result : { ok: false, status: this.clean(result.status) };
     } finally {
       this.inFlight--;
@@ -393,8 +393,7 @@ export class PoolConnection implements CallCarrier, Routable {
     this.#latency.add(latencyMs);
   }
 
-  noteReceived(): void {
-    const now = this.#host.clock.now();
+  noteReceived(now: number): void {
     this.lastReceivedAt = now;
     this.lastUsedAt = now;
     if (this.endpoint.suspect) this.endpoint.noteAnswer();

@@ -58,11 +58,12 @@ export interface HandleHost {
     timeoutMs: number,
     sink: CheckSink,
     route: (check: PendingCheck) => boolean,
+    ownId: boolean,
   ): PendingCheck | undefined;
   toRequest(input: CheckInput, requireRequestId: boolean): CheckRequest;
   resolve(options: CheckOptions | undefined, requestId: string): ResolvedCheckOptions;
   /** A check with headers of its own: it cannot ride on a stream. */
-  checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse>;
+  checkUnary(request: CheckRequest, ownId: boolean, options: ResolvedCheckOptions): Promise<CheckResponse>;
   /** Settles an aborted check. */
   readonly cancel: (check: PendingCheck, error: AuthzClientError) => void;
   stateOf(id: string): string;
@@ -130,7 +131,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
     }
     let check: PendingCheck | undefined;
     try {
-      check = this.#host.submit(checked, this.#host.timeoutMs, this, this.#route);
+      check = this.#host.submit(checked, this.#host.timeoutMs, this, this.#route, false);
     } catch (error) {
       if (!(error instanceof BackpressureError)) throw error;
     }
@@ -151,12 +152,12 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
       throw new StreamClosedError('check after end(): the stream takes no more requests', {
         requestId: request.requestId,
       });
-    if (resolved.metadata !== undefined) return this.#host.checkUnary(request, resolved);
+    if (resolved.metadata !== undefined) return this.#host.checkUnary(request, request !== input, resolved);
     const sink = new PromiseSink((done, settled) => {
       this.#promised.delete(done);
       if (settled.isWaiter) this.#stream.pipe.release();
     });
-    const check = this.#host.submit(request, timeoutMs, sink, this.#route);
+    const check = this.#host.submit(request, timeoutMs, sink, this.#route, request !== input);
     if (check === undefined) {
       this.#drop(request.requestId);
       const { length } = this.#stream.pipe.outbox;

@@ -53,6 +53,7 @@ export class Http2Call implements WireStream, AbortableStream {
   #earlyEnd = false;
   /** `ending`: this side ended it, and the status is on its way to the listener. */
   #state: 'open' | 'ending' | 'ended' = 'open';
+  #waiting = false;
   #headersReceived = false;
   #paused = false;
   #delivering = false;
@@ -78,9 +79,15 @@ export class Http2Call implements WireStream, AbortableStream {
     return this.#state === 'open';
   }
 
+  /** The peer allows no more streams for now: `attach` comes later. */
+  wait(): void {
+    this.#waiting = true;
+  }
+
   /** Gives the call its stream. Without one, only `abort` and `lose` can end it. */
   attach(stream: ClientHttp2Stream): void {
     this.#stream = stream;
+    this.#waiting = false;
     // What an error means is told by 'close', which always follows.
     let error: Error | undefined;
     stream.on('error', (first: Error) => {
@@ -139,9 +146,8 @@ export class Http2Call implements WireStream, AbortableStream {
     this.#state = 'ending';
     this.#queue.close();
     this.#stream?.close(RstCode.CANCEL);
-    const truth: WireStatus = this.#stream === undefined ? { ...status, outcome: 'notSent' } : status;
     queueMicrotask(() => {
-      this.#end(truth);
+      this.#end(this.#waiting ? whileWaiting(status) : status);
     });
   }
 
@@ -186,15 +192,18 @@ export class Http2Call implements WireStream, AbortableStream {
     this.#delivering = true;
     const reader = this.#reader;
     const listener = this.#listener;
-    while (!this.#paused && this.#state === 'open') {
-      const message = reader.next();
-      if (message === undefined) {
-        if (reader.problem !== undefined) this.abort(reader.problem);
-        break;
+    try {
+      while (!this.#paused && this.#state === 'open') {
+        const message = reader.next();
+        if (message === undefined) {
+          if (reader.problem !== undefined) this.abort(reader.problem);
+          break;
+        }
+        listener.onMessage(message);
       }
-      listener.onMessage(message);
+    } finally {
+      this.#delivering = false;
     }
-    this.#delivering = false;
   }
 
   #readOn(): void {
@@ -238,9 +247,9 @@ export class Http2Call implements WireStream, AbortableStream {
     this.#settle(status);
     const stream = this.#stream;
     if (stream === undefined) return;
-    // What is unread would keep the stream open, and so would a side that is not ended.
+    // What is unread would keep the stream open, and so would what is unsent: the peer may never open its window again.
     stream.resume();
-    if (!stream.writableEnded) stream.close(RstCode.NO_ERROR);
+    if (!stream.writableFinished) stream.close(stream.writableEnded ? RstCode.CANCEL : RstCode.NO_ERROR);
   }
 
   /** A server that ends its side without trailers leaves the stream half open, and would so for ever. */
@@ -296,6 +305,11 @@ export class Http2Call implements WireStream, AbortableStream {
       },
     };
   }
+}
+
+function whileWaiting(status: WireStatus): WireStatus {
+  const message = `${status.message} while the call waited: the server allows no more calls at a time on this connection`;
+  return { ...status, message, outcome: 'notSent' };
 }
 
 function trailersOf(headers: IncomingHttpHeaders): Record<string, string> {

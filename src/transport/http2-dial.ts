@@ -87,7 +87,8 @@ export class Dial {
       open -= 1;
       if (open === 0) onClosed();
     };
-    for (const socket of this.#sockets) {
+    // TLS before what it lies on: the other way round crashes Node when it is told so within the handshake's last event.
+    for (const socket of this.#sockets.toReversed()) {
       socket.destroy();
       if (socket.closed) continue;
       open += 1;
@@ -149,7 +150,7 @@ export class Dial {
     });
     this.#session = session;
     session.once('connect', () => {
-      session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+      if (!session.destroyed) session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     });
     session.on('error', (error) => {
       this.noteError(error);

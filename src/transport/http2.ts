@@ -37,6 +37,11 @@ const NEXT_ADDRESS_DELAY_MS = 250;
 /** What node:http2 tells of a peer that sets no limit. */
 const UNLIMITED_STREAMS = 2 ** 32 - 1;
 
+/** Of one call's headers. From 64 KiB on node:http2 would give up the whole connection. */
+const MAX_HEADER_BYTES = 60 * 1024;
+/** What every call sends beside its metadata, generously. */
+const OWN_HEADER_BYTES = 1024;
+
 export interface Http2TransportOptions {
   /** How names are resolved. Default: as the system does. */
   readonly lookup?: Lookup;
@@ -63,6 +68,7 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
   /** HTTP/2 streams, which may outlive their calls a little. */
   #streams = 0;
   #maxStreams = UNLIMITED_STREAMS;
+  #maxHeaderBytes = MAX_HEADER_BYTES;
   /** `ending`: no more calls; `onDown` is on its way. */
   #state: 'connecting' | 'up' | 'draining' | 'ending' | 'down' = 'connecting';
   #cause: DownCause = { kind: 'other', message: 'the connection ended' };
@@ -143,6 +149,10 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     return this.#state === 'connecting';
   }
 
+  #isUp(): boolean {
+    return this.#state === 'up';
+  }
+
   #dialNext(): boolean {
     const { clock } = this.#options;
     clock.clearTimeout(this.#nextTimer);
@@ -167,7 +177,8 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     this.#session = session;
     dial.setReferenced(this.#referenced);
     this.#watch(session);
-    this.#listener.onUp();
+    // It may have been closed within onStreamLimit.
+    if (this.#isUp()) this.#listener.onUp();
   }
 
   #watch(session: ClientHttp2Session): void {
@@ -189,7 +200,8 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
       });
   }
 
-  #limit({ maxConcurrentStreams = UNLIMITED_STREAMS }: Settings): void {
+  #limit({ maxConcurrentStreams = UNLIMITED_STREAMS, maxHeaderListSize = MAX_HEADER_BYTES }: Settings): void {
+    this.#maxHeaderBytes = Math.min(maxHeaderListSize, MAX_HEADER_BYTES);
     if (maxConcurrentStreams === this.#maxStreams || this.#state !== 'up') return;
     this.#maxStreams = maxConcurrentStreams;
     this.#listener.onStreamLimit(maxConcurrentStreams);
@@ -287,7 +299,7 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     timeoutValue?: string,
   ): Http2Call => {
     const call = new Http2Call(listener, this, deadlineAt);
-    const problem = metadataProblem(metadata);
+    const problem = metadataProblem(metadata, this.#maxHeaderBytes - OWN_HEADER_BYTES);
     if (this.#state !== 'up' || this.#session === undefined) {
       call.abort(notSentStatus(`the connection is ${this.#state === 'connecting' ? 'not up yet' : 'closing'}`));
     } else if (problem !== undefined) {
@@ -296,7 +308,10 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
       this.#calls.add(call);
       const headers = this.#headers(path, metadata, timeoutValue);
       if (this.#streams < this.#maxStreams) this.#start(call, headers, this.#session);
-      else this.#waiting.set(call, headers);
+      else {
+        call.wait();
+        this.#waiting.set(call, headers);
+      }
     }
     return call;
   };
@@ -323,19 +338,24 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     } catch (error) {
       // A header HTTP/2 forbids, or a session that began to close: nothing was sent either way.
       call.abort(notSentStatus(messageOf(error)));
+      if (session.closed) this.#drainSoon('the connection is closing');
       return;
     }
     if (stream.id === undefined) {
       // After 2³⁰ calls a connection has no ids left.
       stream.on('error', () => undefined);
       call.abort(notSentStatus('the connection can open no more calls'));
-      queueMicrotask(() => {
-        this.#drain('the connection has used up its stream ids');
-      });
+      this.#drainSoon('the connection has used up its stream ids');
       return;
     }
     this.#streams += 1;
     call.attach(stream);
+  }
+
+  #drainSoon(reason: string): void {
+    queueMicrotask(() => {
+      this.#drain(reason);
+    });
   }
 
   #openWaiting(): void {

@@ -18,6 +18,9 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set([
   'user-agent',
 ]);
 
+/** What a header counts for beside its name and value. */
+const HEADER_OVERHEAD_BYTES = 32;
+
 const NAME = /^[0-9a-z_.-]+$/;
 const PRINTABLE = /^[\x20-\x7e]*$/;
 const BASE64 = /^(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}(?:==)?|[0-9A-Za-z+/]{3}=?)?$/;
@@ -55,13 +58,18 @@ export function validateMetadata(metadata: Readonly<Record<string, unknown>>, pa
 /**
  * Why a call cannot carry this metadata, or undefined. What {@link validateMetadata} passed always can; a transport asks again because
  * HTTP/2 libraries put any text on the wire, or take it out on the whole connection. It never quotes a value.
+ *
+ * @param maxBytes of all headers, counted as RFC 9113 (6.5.2) does.
  */
-export function metadataProblem(metadata: WireMetadata): string | undefined {
+export function metadataProblem(metadata: WireMetadata, maxBytes: number): string | undefined {
+  let bytes = 0;
   for (const name of Object.keys(metadata)) {
+    const value = metadata[name] as string;
     if (!NAME.test(name)) return `${JSON.stringify(name)} is not a header name`;
-    if (!PRINTABLE.test(metadata[name] as string)) return `the header ${name} is not printable ASCII`;
+    if (!PRINTABLE.test(value)) return `the header ${name} is not printable ASCII`;
+    bytes += name.length + value.length + HEADER_OVERHEAD_BYTES;
   }
-  return undefined;
+  return bytes > maxBytes ? `the metadata of ${bytes} bytes is larger than the limit of ${maxBytes}` : undefined;
 }
 
 /** The longest number `grpc-timeout` takes. */

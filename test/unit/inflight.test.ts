@@ -3,10 +3,11 @@ import { expect, test } from 'vitest';
 import { InflightTable } from '../../src/data/inflight.js';
 
 interface Item {
-  wireId: string;
+  readonly wireId: string;
+  readonly ownId: boolean;
 }
 
-const item = (wireId: string): Item => ({ wireId });
+const item = (wireId: string): Item => ({ wireId, ownId: false });
 
 test('requests written, answered out of order: each is given once and the rest stay in write order', () => {
   const table = new InflightTable<Item>();

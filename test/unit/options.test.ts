@@ -801,30 +801,30 @@ describe('callbacks', () => {
 describe('the options of one check', () => {
   const wall = { wallNowMs: 1_000_000 };
 
-  it.each<[what: string, options: unknown, deadlineMs: number, timeoutMs: number]>([
-    ['none: the timeout of the client', undefined, 5100, 5000],
-    ['an empty object: the same', {}, 5100, 5000],
-    ['milliseconds from now', { deadline: 250 }, 350, 250],
-    ['a Date', { deadline: new Date(1_000_750) }, 850, 750],
-    ['a Date that is past: timed out already', { deadline: new Date(999_900) }, 0, 0],
-    ['no time left', { deadline: 0 }, 100, 0],
-    ['less than none', { deadline: -40 }, 60, 0],
-  ])('deadline: %s', (_what, options, deadlineMs, timeoutMs) => {
-    const resolved = validateCheckOptions(options, 5000, 100, wall);
-    expect(resolved).toEqual({ deadlineMs, timeoutMs, signal: undefined, metadata: undefined });
+  it.each<[what: string, options: unknown, timeoutMs: number]>([
+    ['none: the timeout of the client', undefined, 5000],
+    ['an empty object: the same', {}, 5000],
+    ['milliseconds from now', { deadline: 250 }, 250],
+    ['a Date', { deadline: new Date(1_000_750) }, 750],
+    ['a Date that is past: timed out already', { deadline: new Date(999_900) }, 0],
+    ['no time left', { deadline: 0 }, 0],
+    ['less than none', { deadline: -40 }, 0],
+  ])('deadline: %s', (_what, options, timeoutMs) => {
+    const resolved = validateCheckOptions(options, 5000, wall);
+    expect(resolved).toEqual({ timeoutMs, signal: undefined, metadata: undefined });
   });
 
   it('a signal and metadata are kept, the metadata as a copy in lower case', () => {
     const { signal } = new AbortController();
     const metadata = { 'X-Trace': 'a' };
-    const resolved = validateCheckOptions({ signal, metadata }, 5000, 0);
+    const resolved = validateCheckOptions({ signal, metadata }, 5000);
     metadata['X-Trace'] = 'b';
     expect(resolved.signal).toBe(signal);
     expect({ ...resolved.metadata }).toEqual({ 'x-trace': 'a' });
   });
 
   it('empty metadata is none: the check stays on its stream', () => {
-    expect(validateCheckOptions({ metadata: {} }, 5000, 0).metadata).toBeUndefined();
+    expect(validateCheckOptions({ metadata: {} }, 5000).metadata).toBeUndefined();
   });
 
   it.each<[path: string, options: unknown, reason: RegExp]>([
@@ -845,7 +845,7 @@ describe('the options of one check', () => {
     ['options.metadata', { metadata: null }, /must be an object, got null/],
     ['options.metadata.x', { metadata: { x: 1 } }, /must be a string/],
   ])('%s is refused: %j', (path, options, reason) => {
-    const error = refusal(() => validateCheckOptions(options, 5000, 0, wall));
+    const error = refusal(() => validateCheckOptions(options, 5000, wall));
     expect(error.path).toBe(path);
     expect(error.message).toMatch(reason);
     expect(error.message).not.toContain(CANARY);
@@ -853,9 +853,9 @@ describe('the options of one check', () => {
 
   it('a header that carries credentials is refused over plaintext to another machine, and only there', () => {
     const options = { metadata: { Authorization: CANARY } };
-    const error = refusal(() => validateCheckOptions(options, 5000, 0, { allowCredentials: false }));
+    const error = refusal(() => validateCheckOptions(options, 5000, { allowCredentials: false }));
     expect(error.path).toBe('options.metadata.authorization');
     expect(error.message).not.toContain(CANARY);
-    expect(validateCheckOptions(options, 5000, 0).metadata).toBeDefined();
+    expect(validateCheckOptions(options, 5000).metadata).toBeDefined();
   });
 });

@@ -1,0 +1,78 @@
+/** Ids used on the wire that are kept from being used again: at least so many, at most twice that. */
+const LINGERING_IDS = 8_192;
+
+/**
+ * The ids under which requests go out: the request's own, or with a suffix where an answer to that may still come for another request.
+ * Ids made here are never used twice, and so need no entry.
+ */
+export class WireIds {
+  readonly #prefix: string;
+  readonly #inUse = new Set<string>();
+  /** A late or repeated answer to them may still come, and must not find the next request of the same id. */
+  #lingering = new Set<string>();
+  #lingeringBefore: ReadonlySet<string> = new Set();
+  #made = 0;
+  #suffix = 0;
+
+  /** @param prefix of the ids made here; no other client's */
+  constructor(prefix: string) {
+    this.#prefix = `${prefix}-`;
+  }
+
+  /** An id that was not used before. */
+  make(): string {
+    this.#made++;
+    return this.#prefix + String(this.#made);
+  }
+
+  /** Takes an id into use, until it is released. */
+  take(requestId: string): string {
+    const wireId = this.#isSpoken(requestId) || this.#lingers(requestId) ? this.#suffixed(requestId) : requestId;
+    this.#inUse.add(wireId);
+    return wireId;
+  }
+
+  /** The same for a call of its own, which a late answer to another cannot cross. */
+  takeAlone(requestId: string): string {
+    const wireId = this.#isSpoken(requestId) ? this.#suffixed(requestId) : requestId;
+    this.#inUse.add(wireId);
+    return wireId;
+  }
+
+  /** Takes one into use again that was released just now. */
+  retake(wireId: string): void {
+    this.#inUse.add(wireId);
+  }
+
+  /** @param lingers an answer to it may still come */
+  release(wireId: string, lingers: boolean): void {
+    if (this.#inUse.delete(wireId) && lingers) this.#linger(wireId);
+  }
+
+  /** In use, or made here: whoever sends us one of our own ids has it from an answer, and another may still come. */
+  #isSpoken(wireId: string): boolean {
+    return this.#inUse.has(wireId) || wireId.startsWith(this.#prefix);
+  }
+
+  #lingers(wireId: string): boolean {
+    return this.#lingering.has(wireId) || this.#lingeringBefore.has(wireId);
+  }
+
+  #suffixed(requestId: string): string {
+    let wireId: string;
+    do {
+      this.#suffix++;
+      wireId = `${requestId}#${this.#suffix}`;
+    } while (this.#inUse.has(wireId) || this.#lingers(wireId));
+    return wireId;
+  }
+
+  #linger(wireId: string): void {
+    // Two generations, the older dropped whole: taking the oldest out of one large set, again and again, costs more than a check does.
+    if (this.#lingering.size >= LINGERING_IDS) {
+      this.#lingeringBefore = this.#lingering;
+      this.#lingering = new Set();
+    }
+    this.#lingering.add(wireId);
+  }
+}
