@@ -3,12 +3,13 @@ import { SingleBar } from 'cli-progress';
 /**
  * @typedef {object} Progress
  * @property {(what: string) => void} begin
- * @property {(outcome: string) => void} done
+ * @property {(what: string) => void} note how far it is
+ * @property {(outcome: string) => void} done with what was begun last, which counts as one step
  * @property {() => void} stop
  */
 
 /**
- * On stderr, so that stdout stays the report: a bar on a terminal, else a line per run.
+ * On stderr, so that stdout stays the report: a bar on a terminal, else a line per run with the time since the start.
  * @param {number} total
  * @returns {Progress}
  */
@@ -20,7 +21,8 @@ export function createProgress(total) {
       begin: (next) => {
         what = next;
       },
-      done: (outcome) => stderr.write(`${what}: ${outcome}\n`),
+      note: () => undefined,
+      done: (outcome) => stderr.write(`${(performance.now() / 1000).toFixed(1).padStart(6)} s  ${what}: ${outcome}\n`),
       stop: () => undefined,
     };
   }
@@ -29,10 +31,13 @@ export function createProgress(total) {
     stream: stderr,
     hideCursor: true,
     clearOnComplete: true,
+    gracefulExit: false,
   });
   bar.start(total, 0, { what: '' });
+  const tell = (/** @type {string} */ what) => bar.update({ what });
   return {
-    begin: (what) => bar.update({ what }),
+    begin: tell,
+    note: tell,
     done: (outcome) => bar.increment(1, { what: outcome }),
     stop: () => bar.stop(),
   };

@@ -1,11 +1,13 @@
-/** `client.check()` with default options: a fixed number of callers, each awaiting its answer before it asks again. */
+/** `client.check()`: a fixed number of callers, each awaiting its answer before it asks again. */
 import { loadPackage } from '../lib/built.js';
-import { Meter, fail, readSettings, report } from '../lib/meter.js';
-import { nextBody } from '../lib/work.js';
+import { Meter, readSettings, serve } from '../lib/worker.js';
+import { createBodies } from '../lib/work.js';
+import { clientOptions } from './options.js';
 
 const { createClient, isAllowed } = await loadPackage();
 const settings = readSettings();
-const client = createClient({ address: settings.address });
+const nextBody = createBodies(settings.size);
+const client = createClient(clientOptions(settings));
 await client.connect();
 const meter = new Meter();
 
@@ -23,5 +25,6 @@ async function timedCaller() {
   }
 }
 
-for (let index = 0; index < settings.inFlight; index++) (index % 64 === 0 ? timedCaller() : caller()).catch(fail);
-report(await meter.measure(settings));
+serve(meter, () =>
+  Promise.all(Array.from({ length: settings.inFlight }, (_, index) => (index % 64 === 0 ? timedCaller() : caller()))),
+);

@@ -1,29 +1,33 @@
 /** CheckStream with callbacks: each answer makes room for the next request, and `drain` is waited for. */
-import { Meter, fail, readSettings, report } from '../lib/meter.js';
-import { nextRequest } from '../lib/work.js';
-import { createService, isAllowed } from './service.js';
+import { Sampler } from '../lib/sampler.js';
+import { Meter, fail, readSettings, serve } from '../lib/worker.js';
+import { createRequests } from '../lib/work.js';
+import { createServices, isAllowed } from './service.js';
+import { toMessage } from './struct.js';
 
 const settings = readSettings();
-const service = createService(settings.address);
+const nextRequest = createRequests(settings.size);
+const services = createServices(settings.address, settings.connections);
 const meter = new Meter();
+const sampler = new Sampler(meter.latencies, settings.inFlight);
 const inFlightPerStream = Math.max(1, Math.floor(settings.inFlight / settings.streams));
 
-/** @type {Map<string, number>} when sampled requests were sent; timing each one would cost more than it tells */
-const sampled = new Map();
-const SAMPLE_EVERY = inFlightPerStream === 1 ? 1 : 64;
-
-function runStream() {
+/**
+ * @param {import('./service.js').AuthzServiceClient} service
+ * @returns {() => void} fills it
+ */
+function openStream(service) {
   const call = service.checkStream();
   let inFlight = 0;
   let full = false;
-  let sent = 0;
 
   const fill = () => {
     while (meter.running && !full && inFlight < inFlightPerStream) {
       const request = nextRequest();
-      if (sent++ % SAMPLE_EVERY === 0) sampled.set(request.requestId, performance.now());
+      sampler.sent(request.requestId);
+      meter.ask();
       inFlight++;
-      full = !call.write(request);
+      full = !call.write(toMessage(request));
     }
   };
   call.on('drain', () => {
@@ -32,17 +36,18 @@ function runStream() {
   });
   call.on('data', (/** @type {import('./service.js').Answer} */ answer) => {
     inFlight--;
-    const startedMs = sampled.get(answer.requestId);
-    if (startedMs !== undefined) {
-      sampled.delete(answer.requestId);
-      meter.latencies.since(startedMs);
-    }
-    meter.settle(isAllowed(answer));
+    sampler.answered(answer.requestId);
+    meter.answer(isAllowed(answer));
     fill();
   });
   call.on('error', fail);
-  fill();
+  return fill;
 }
 
-for (let stream = 0; stream < settings.streams; stream++) runStream();
-report(await meter.measure(settings));
+const streams = Array.from({ length: settings.streams }, (_, index) =>
+  openStream(/** @type {import('./service.js').AuthzServiceClient} */ (services[index % services.length])),
+);
+serve(meter, () => {
+  for (const fill of streams) fill();
+  return meter.drained();
+});

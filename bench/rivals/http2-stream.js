@@ -4,27 +4,24 @@
  * beforehand and reads frame headers only, which tells what the server and the wire can carry: no client can be faster.
  */
 import { connect } from 'node:http2';
-import { fileURLToPath } from 'node:url';
-import protobuf from 'protobufjs';
-import { Meter, fail, readSettings, report } from '../lib/meter.js';
-import { nextRequest } from '../lib/work.js';
+import { Meter, fail, readSettings, serve } from '../lib/worker.js';
+import { createRequests } from '../lib/work.js';
+import { isAllowed, loadMessages } from './messages.js';
+import { toMessage } from './struct.js';
 
 const FRAME_HEADER_BYTES = 5;
 const WINDOW_BYTES = 16 * 1024 * 1024;
-const ALLOW = 1;
 
 const settings = readSettings();
+const nextRequest = createRequests(settings.size);
 const meter = new Meter();
-const root = new protobuf.Root();
-root.resolvePath = (/** @type {string} */ _origin, /** @type {string} */ target) =>
-  fileURLToPath(new URL(`../../proto/${target}`, import.meta.url));
-await root.load('authz/v1/authz.proto');
-const CheckRequest = root.lookupType('authz.v1.CheckRequest');
-const CheckResponse = root.lookupType('authz.v1.CheckResponse');
+const messages = await loadMessages();
+const CheckRequest = messages.lookupType('authz.v1.CheckRequest');
+const CheckResponse = messages.lookupType('authz.v1.CheckResponse');
 
 /** @returns {Buffer} one framed request */
 function encodeRequest() {
-  const message = CheckRequest.encode(nextRequest()).finish();
+  const message = CheckRequest.encode(toMessage(nextRequest())).finish();
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + message.length);
   frame[0] = 0;
   frame.writeUInt32BE(message.length, 1);
@@ -41,20 +38,25 @@ const makeFrame = withCodec ? encodeRequest : () => /** @type {Buffer} */ (ready
  * @param {Buffer} message
  * @returns {boolean}
  */
-function isAllowed(message) {
+function isAllowedMessage(message) {
   if (!withCodec) return message.length > 0;
-  const { results } = /** @type {{ results: Record<string, { effect: number }> }} */ (
-    /** @type {unknown} */ (CheckResponse.decode(message))
+  return isAllowed(
+    /** @type {import('./messages.js').Answer} */ (/** @type {unknown} */ (CheckResponse.decode(message))),
   );
-  return results['read']?.effect === ALLOW && results['edit']?.effect === ALLOW;
 }
+
+/** Timed one at a time only: at full load, answers would have to be matched to requests, which this rival does not do. */
+const isTimed = settings.inFlight === 1;
 
 const session = connect(`http://${settings.address}`, { settings: { initialWindowSize: WINDOW_BYTES } });
 session.on('connect', () => session.setLocalWindowSize(WINDOW_BYTES * 4));
 session.on('error', fail);
 
-/** @param {number} inFlight */
-function runStream(inFlight) {
+/**
+ * @param {number} inFlight
+ * @returns {() => void} fills it
+ */
+function openStream(inFlight) {
   const stream = session.request({
     ':method': 'POST',
     ':path': '/authz.v1.AuthzService/CheckStream',
@@ -63,10 +65,17 @@ function runStream(inFlight) {
   });
   /** @type {Buffer[]} */
   let outbox = [];
+  let startedMs = 0;
+  const ask = () => {
+    meter.ask();
+    if (isTimed) startedMs = performance.now();
+    outbox.push(makeFrame());
+  };
   const flush = () => {
+    if (outbox.length === 0) return;
     const frames = outbox;
     outbox = [];
-    if (meter.running && frames.length > 0) stream.write(Buffer.concat(frames));
+    stream.write(Buffer.concat(frames));
   };
   /** @type {Buffer} */
   let rest = Buffer.alloc(0);
@@ -77,18 +86,23 @@ function runStream(inFlight) {
     while (at + FRAME_HEADER_BYTES <= bytes.length) {
       const end = at + FRAME_HEADER_BYTES + bytes.readUInt32BE(at + 1);
       if (end > bytes.length) break;
-      meter.settle(isAllowed(bytes.subarray(at + FRAME_HEADER_BYTES, end)));
-      outbox.push(makeFrame());
+      if (isTimed) meter.latencies.since(startedMs);
+      meter.answer(isAllowedMessage(bytes.subarray(at + FRAME_HEADER_BYTES, end)));
+      if (meter.running) ask();
       at = end;
     }
     rest = bytes.subarray(at);
     setImmediate(flush);
   });
-  for (let sent = 0; sent < inFlight; sent++) outbox.push(makeFrame());
-  flush();
+  return () => {
+    for (let sent = 0; sent < inFlight; sent++) ask();
+    flush();
+  };
 }
 
-for (let stream = 0; stream < settings.streams; stream++) {
-  runStream(Math.max(1, Math.floor(settings.inFlight / settings.streams)));
-}
-report(await meter.measure(settings));
+const inFlightPerStream = Math.max(1, Math.floor(settings.inFlight / settings.streams));
+const streams = Array.from({ length: settings.streams }, () => openStream(inFlightPerStream));
+serve(meter, () => {
+  for (const fill of streams) fill();
+  return meter.drained();
+});

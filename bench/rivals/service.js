@@ -18,9 +18,10 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * @param {string} address
+ * @param {import('@grpc/grpc-js').ChannelOptions} [options]
  * @returns {AuthzServiceClient}
  */
-export function createService(address) {
+export function createService(address, options = {}) {
   const definition = loadSync('authz/v1/authz.proto', {
     includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
     enums: String,
@@ -30,7 +31,16 @@ export function createService(address) {
   const loaded = /** @type {{ authz: { v1: { AuthzService: new (...args: unknown[]) => AuthzServiceClient } } }} */ (
     /** @type {unknown} */ (loadPackageDefinition(definition))
   );
-  return new loaded.authz.v1.AuthzService(address, credentials.createInsecure());
+  return new loaded.authz.v1.AuthzService(address, credentials.createInsecure(), options);
+}
+
+/**
+ * @param {string} address
+ * @param {number} count
+ * @returns {AuthzServiceClient[]} each on a connection of its own: clients to one address would otherwise share one
+ */
+export function createServices(address, count) {
+  return Array.from({ length: count }, () => createService(address, { 'grpc.use_local_subchannel_pool': 1 }));
 }
 
 /**

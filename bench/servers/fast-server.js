@@ -2,12 +2,16 @@
  * A server that costs so little that the client is what is measured: raw `node:http2`, gRPC frames taken apart in place, answers
  * of about 68 bytes built from constants, and all answers to one chunk of requests sent in one write. It allows whatever is asked.
  *
- * Prints `{"port":n}` on stdout, answers a line `usage` on stdin with its CPU time, and exits when its stdin closes.
+ * Prints `{"port":n}` on stdout, answers a line `usage` on stdin with its CPU time, and exits when its stdin closes. With the argument
+ * `stalled` it opens streams and never reads them: HTTP/2's own windows, at their default size, are all it takes.
  */
 import { createServer } from 'node:http2';
 import { createInterface } from 'node:readline';
 
-const WINDOW_BYTES = 16 * 1024 * 1024;
+const isStalled = process.argv[2] === 'stalled';
+const WINDOW_BYTES = isStalled ? 65_535 : 16 * 1024 * 1024;
+/** So that no rival's unary calls wait in line for a stream. */
+const MAX_STREAMS = 8_192;
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const FRAME_HEADER_BYTES = 5;
 const GRPC_OK = 0;
@@ -229,6 +233,10 @@ function respond(stream, status) {
 function serveChecks(stream) {
   let status = GRPC_OK;
   respond(stream, () => status);
+  if (isStalled) {
+    stream.pause();
+    return;
+  }
   let rest = Buffer.alloc(0);
   stream.on('data', (/** @type {Buffer} */ chunk) => {
     try {
@@ -269,8 +277,10 @@ function serveUnary(stream, answer) {
 
 const SERVING_FRAME = Buffer.from([0, 0, 0, 0, 2, 0x08, 1]);
 
-const server = createServer({ settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 1_000 } });
-server.on('session', (session) => session.setLocalWindowSize(WINDOW_BYTES * 4));
+const server = createServer({ settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS } });
+server.on('session', (session) => {
+  if (!isStalled) session.setLocalWindowSize(WINDOW_BYTES * 4);
+});
 server.on('sessionError', () => undefined);
 server.on('stream', (stream, headers) => {
   // A client that leaves in the middle of a run is no fault of the server's.
