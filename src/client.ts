@@ -201,7 +201,7 @@ export class AuthzClient implements TypedEmitter {
     try {
       return this.#check(request, options);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
