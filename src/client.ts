@@ -38,6 +38,7 @@ import { HealthSubscriptions } from './runtime/health-subscriptions.js';
 import { CHECK, CHECK_BATCH, LOAD_POLICIES, RELOAD_POLICIES } from './runtime/paths.js';
 import { PromiseSink } from './runtime/promise-sink.js';
 import { type BidirectionalStreamHandle, type HandleHost, StreamHandle } from './runtime/stream-handle.js';
+import type { WireId } from './codec/wire-id.js';
 import { createTransport } from './transport/index.js';
 import type {
   CheckInput,
@@ -201,18 +202,18 @@ export class AuthzClient implements TypedEmitter {
     try {
       return this.#check(request, options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   #check(request: CheckInput, options: CheckOptions | undefined): Promise<CheckResponse> {
     const checked = this.#toRequest(request, false);
-    this.#runtime.lifecycle.refuseWhenClosing('check', checked.requestId);
-    const resolved = this.#resolve(options, checked.requestId);
-    if (resolved.metadata !== undefined) return this.#checkUnary(checked, checked !== request, resolved);
+    this.#runtime.lifecycle.refuseWhenClosing('check', checked);
+    const resolved = this.#resolve(options, checked);
+    if (resolved.metadata !== undefined) return this.#checkUnary(checked, resolved);
     const { timeoutMs, signal } = resolved;
     const sink = new PromiseSink();
-    const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch, checked !== request);
+    const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch);
     if (check === undefined) throw new AuthzClientError('the client refused its own check', 'ERR_AUTHZ_INTERNAL');
     return sink.settled(check, signal, this.#runtime.cancel);
   }
@@ -534,22 +535,23 @@ export class AuthzClient implements TypedEmitter {
   #toRequest(input: CheckInput, requireRequestId: boolean, root = 'request'): CheckRequest {
     validateRequest(input, requireRequestId, root);
     if (input.requestId !== undefined) return input as CheckRequest;
-    return { ...input, requestId: this.#runtime.book.makeRequestId() };
+    return this.#runtime.book.named(input);
   }
 
   /** @throws ConfigurationError; TimeoutError for a deadline that has passed already */
-  #resolve(options: CheckOptions | undefined, requestId?: string): ResolvedCheckOptions {
+  #resolve(options: CheckOptions | undefined, request?: CheckRequest): ResolvedCheckOptions {
     if (options === undefined) return this.#plainCheck;
     const resolved = validateCheckOptions(options, this.#options.timeoutMs, {
       allowCredentials: !this.#options.isExposed,
     });
-    if (resolved.timeoutMs <= 0) throw new TimeoutError('options.deadline: has passed already', 0, { requestId });
+    if (resolved.timeoutMs <= 0)
+      throw new TimeoutError('options.deadline: has passed already', 0, { requestId: request?.requestId });
     return resolved;
   }
 
-  async #checkUnary(request: CheckRequest, ownId: boolean, options: ResolvedCheckOptions): Promise<CheckResponse> {
+  async #checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse> {
     const { book } = this.#runtime;
-    const wireId = book.reserveWireId(request.requestId, ownId);
+    const wireId = book.reserveWireId(request);
     try {
       return await this.#askUnary(request, wireId, options);
     } finally {
@@ -559,7 +561,7 @@ export class AuthzClient implements TypedEmitter {
 
   async #askUnary(
     request: CheckRequest,
-    wireId: string,
+    wireId: WireId,
     { timeoutMs, signal, metadata }: ResolvedCheckOptions,
   ): Promise<CheckResponse> {
     const { env, unary, book, clock } = this.#runtime;
@@ -600,9 +602,10 @@ export class AuthzClient implements TypedEmitter {
       const given = this.#toRequest(input, false, `requests[${index}]`);
       // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
       encodeRequest(this.#runtime.env.codec, given, given.requestId, `requests[${index}]`);
+      const wireId = this.#runtime.book.reserveWireId(given);
       // A copy, by the rules of what is encoded: it may be asked again one by one, and the caller may change its own meanwhile.
-      const request = JSON.parse(JSON.stringify(given)) as CheckRequest;
-      const wireId = this.#runtime.book.reserveWireId(request.requestId, given !== input);
+      const { requestId } = given;
+      const request = { ...(JSON.parse(JSON.stringify(given)) as CheckInput), requestId };
       return { request, wireId, error: undefined };
     } catch (error) {
       const isTyped = error instanceof AuthzClientError;
@@ -646,7 +649,7 @@ export class AuthzClient implements TypedEmitter {
   }
 
   #matchBatch(items: readonly BatchItem[], answers: readonly DecodedResponse[]): CheckResponse[] {
-    const byId = new Map<string, DecodedResponse>();
+    const byId = new Map<WireId, DecodedResponse>();
     for (const answer of answers) {
       if (byId.has(answer.requestId)) this.#runtime.env.counters.duplicateAnswers++;
       else byId.set(answer.requestId, answer);
@@ -700,10 +703,10 @@ export class AuthzClient implements TypedEmitter {
       timeoutMs: this.#options.timeoutMs,
       maxBufferSize: limits.maxBufferSize,
       ensureOrdering: runtime.streams.streamOptions.ensureOrdering,
-      submit: (request, timeoutMs, sink, route, ownId) => runtime.desk.submit(request, timeoutMs, sink, route, ownId),
+      submit: (request, timeoutMs, sink, route) => runtime.desk.submit(request, timeoutMs, sink, route),
       toRequest: (input, requireRequestId) => this.#toRequest(input, requireRequestId),
-      resolve: (options, requestId) => this.#resolve(options, requestId),
-      checkUnary: (request, ownId, options) => this.#checkUnary(request, ownId, options),
+      resolve: (options, request) => this.#resolve(options, request),
+      checkUnary: (request, options) => this.#checkUnary(request, options),
       cancel: runtime.cancel,
       stateOf: (id) => runtime.actors.stateOf(id),
       failOwned: (isOwn, toError) => runtime.book.failAll(toError, isOwn),
@@ -718,7 +721,7 @@ export class AuthzClient implements TypedEmitter {
 
 interface BatchItem {
   readonly request: CheckRequest;
-  readonly wireId: string;
+  readonly wireId: WireId;
   readonly error: AuthzClientError | undefined;
 }
 

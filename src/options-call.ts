@@ -90,8 +90,7 @@ export function validateCheckOptions(
   timeoutMs: number,
   context: CheckOptionsContext = {},
 ): ResolvedCheckOptions {
-  if (options === undefined)
-    return { timeoutMs, signal: undefined, metadata: undefined };
+  if (options === undefined) return { timeoutMs, signal: undefined, metadata: undefined };
   requireOptions('options', options, CHECK_OPTIONS);
   const given = options as Record<string, unknown>;
   const remainingMs = remainingUntil(given['deadline'], timeoutMs, context.wallNowMs);

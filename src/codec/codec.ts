@@ -18,6 +18,7 @@ import {
 import { RequestEncoder } from './request-encoder.js';
 import type { DecodedResponse } from './response-decoder.js';
 import { ResponseDecoder } from './response-decoder.js';
+import { OwnIds, type WireId } from './wire-id.js';
 
 export { protoRoot } from './proto.js';
 export type { DecodedResponse } from './response-decoder.js';
@@ -36,12 +37,12 @@ export interface BuiltResponse {
  */
 export interface Codec {
   /** `wireId` goes in the place of the request's own id. */
-  encodeCheckRequest(request: CheckRequest, wireId: string): Uint8Array;
+  encodeCheckRequest(request: CheckRequest, wireId: WireId): Uint8Array;
   decodeCheckResponse(bytes: Uint8Array): DecodedResponse;
   /** Judges by the asked actions alone: one that was not answered, or with an effect unknown here, is UNSPECIFIED. */
   buildResponse(decoded: DecodedResponse, requestId: string, actions: readonly string[]): BuiltResponse;
   /** `wireIds` go with `requests`. */
-  encodeBatch(requests: readonly CheckRequest[], wireIds: readonly string[]): Uint8Array;
+  encodeBatch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array;
   /** As many as the server gave, in its order, which should be that of the requests. */
   decodeBatch(bytes: Uint8Array): DecodedResponse[];
   encodeLoadPolicies(source: PolicySource): Uint8Array;
@@ -62,11 +63,18 @@ function buildResponse(decoded: DecodedResponse, requestId: string, actions: rea
 }
 
 class WireCodec implements Codec {
-  readonly #decoder = new ResponseDecoder();
+  readonly #ownIds: OwnIds;
+  readonly #decoder: ResponseDecoder;
   /** Absent while it is in use. */
-  #encoder: RequestEncoder | undefined = new RequestEncoder();
+  #encoder: RequestEncoder | undefined;
 
-  encodeCheckRequest(request: CheckRequest, wireId: string): Uint8Array {
+  constructor(ownIds: OwnIds) {
+    this.#ownIds = ownIds;
+    this.#decoder = new ResponseDecoder(ownIds);
+    this.#encoder = new RequestEncoder(ownIds);
+  }
+
+  encodeCheckRequest(request: CheckRequest, wireId: WireId): Uint8Array {
     const encoder = this.#borrowEncoder();
     try {
       return encoder.check(request, wireId);
@@ -75,7 +83,7 @@ class WireCodec implements Codec {
     }
   }
 
-  encodeBatch(requests: readonly CheckRequest[], wireIds: readonly string[]): Uint8Array {
+  encodeBatch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array {
     const encoder = this.#borrowEncoder();
     try {
       return encoder.batch(requests, wireIds);
@@ -110,12 +118,13 @@ class WireCodec implements Codec {
 
   /** A `toJSON` in somebody's attributes may ask for another encoding in the middle of this one; it gets an encoder of its own. */
   #borrowEncoder(): RequestEncoder {
-    const encoder = this.#encoder ?? new RequestEncoder();
+    const encoder = this.#encoder ?? new RequestEncoder(this.#ownIds);
     this.#encoder = undefined;
     return encoder;
   }
 }
 
-export function createCodec(): Codec {
-  return new WireCodec();
+/** @param ownIds the ids that this client makes; by default none */
+export function createCodec(ownIds = new OwnIds('')): Codec {
+  return new WireCodec(ownIds);
 }

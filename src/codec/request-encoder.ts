@@ -4,6 +4,7 @@ import type { JsonSink } from '../core/json.js';
 import { JsonWalk } from '../core/json.js';
 import { ConfigurationError } from '../errors.js';
 import type { Attributes, CheckRequest } from '../types.js';
+import type { OwnIds, WireId } from './wire-id.js';
 import { WireWriter } from './wire-writer.js';
 
 /** Writes a `google.protobuf.Struct` as the walk over the attributes comes along. */
@@ -74,16 +75,21 @@ const NO_ATTRIBUTES: Attributes = Object.freeze({});
 export class RequestEncoder {
   readonly #writer = new WireWriter();
   readonly #sink = new StructSink(this.#writer);
+  readonly #ownIds: OwnIds;
+
+  constructor(ownIds: OwnIds) {
+    this.#ownIds = ownIds;
+  }
 
   /** A `CheckRequest`. Throws ConfigurationError naming the path and the rule. */
-  check(request: CheckRequest, wireId: string): Uint8Array {
+  check(request: CheckRequest, wireId: WireId): Uint8Array {
     this.#writer.abort();
     this.#request(request, wireId);
     return this.#writer.finish();
   }
 
   /** A `CheckBatchRequest`. `wireIds` go with `requests`. */
-  batch(requests: readonly CheckRequest[], wireIds: readonly string[]): Uint8Array {
+  batch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array {
     this.#writer.abort();
     requests.forEach((request, index) => {
       this.#writer.begin(0x0a);
@@ -100,10 +106,11 @@ export class RequestEncoder {
     return this.#writer.finish();
   }
 
-  #request(request: CheckRequest, wireId: string): void {
+  #request(request: CheckRequest, wireId: WireId): void {
     const writer = this.#writer;
     const { principal, resource, actions, context } = request;
-    this.#text(0x0a, wireId, 'requestId');
+    if (typeof wireId === 'number') writer.numbered(0x0a, this.#ownIds.bytes, wireId);
+    else this.#text(0x0a, wireId, 'requestId');
     writer.begin(0x12);
     this.#text(0x0a, principal.id, 'principal.id');
     this.#texts(0x12, principal.roles, 'principal.roles');

@@ -4,11 +4,13 @@ import { ProtocolError } from '../errors.js';
 import type { ActionResult, ResponseMetadata } from '../types.js';
 import { Effect } from '../types.js';
 import { DecodedResults } from './results.js';
+import type { OwnIds, WireId } from './wire-id.js';
 import { WireReader } from './wire-reader.js';
 
 /** An answer as the server gave it; what was asked decides what it means. */
 export interface DecodedResponse {
-  readonly requestId: string;
+  /** A number for one of this client's own ids. */
+  readonly requestId: WireId;
   readonly results: DecodedResults;
   readonly metadata?: ResponseMetadata;
 }
@@ -44,20 +46,25 @@ function endsWith(bytes: Uint8Array, start: number, tail: Uint8Array): boolean {
  * results, which nobody can change.
  */
 export class ResponseDecoder {
+  readonly #ownIds: OwnIds;
   readonly #reader = new WireReader();
   /** By hash; a newcomer replaces who sits there. */
   readonly #known = new Array<KnownBody | undefined>(KNOWN_BODIES).fill(undefined);
 
+  constructor(ownIds: OwnIds) {
+    this.#ownIds = ownIds;
+  }
+
   /** Throws ProtocolError, with the request's id where that much could be read. */
   decode(bytes: Uint8Array): DecodedResponse {
     const reader = this.#reader;
-    let requestId = '';
+    let requestId: WireId = '';
     try {
       reader.reset(bytes);
       // Servers write the fields in order, so the id stands first and the body behind it.
       if (bytes[0] === 0x0a) {
         reader.tag();
-        requestId = reader.text();
+        requestId = this.#id();
       }
       const bodyStart = reader.position;
       const mayBeKnown = bytes.length - bodyStart <= MAX_KNOWN_BYTES;
@@ -74,7 +81,7 @@ export class ResponseDecoder {
       }
       return decoded;
     } catch (error) {
-      throw malformed('CheckResponse', error, requestId);
+      throw malformed('CheckResponse', error, this.#ownIds.text(requestId));
     } finally {
       reader.release();
     }
@@ -105,7 +112,7 @@ export class ResponseDecoder {
   }
 
   /** What is left of a `CheckResponse`. Of a field that comes twice the last one counts, as everywhere in protobuf. */
-  #body(idSoFar: string): DecodedResponse {
+  #body(idSoFar: WireId): DecodedResponse {
     const reader = this.#reader;
     const results = new DecodedResults();
     let requestId = idSoFar;
@@ -114,7 +121,7 @@ export class ResponseDecoder {
       const tag = reader.tag();
       switch (tag) {
         case 0x0a:
-          requestId = reader.text();
+          requestId = this.#id();
           break;
         case 0x12:
           this.#result(results);
@@ -127,6 +134,12 @@ export class ResponseDecoder {
       }
     }
     return metadata === undefined ? { requestId, results } : { requestId, results, metadata };
+  }
+
+  #id(): WireId {
+    const { bytes } = this.#ownIds;
+    const number = bytes.length === 0 ? -1 : this.#reader.numbered(bytes);
+    return number === -1 ? this.#reader.text() : number;
   }
 
   #result(results: DecodedResults): void {

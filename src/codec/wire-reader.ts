@@ -6,6 +6,8 @@ import { isUtf8 } from 'node:buffer';
 const SHORT_TEXT_BYTES = 64;
 const MAX_VARINT_BYTES = 10;
 const MAX_GROUP_DEPTH = 100;
+/** Whole numbers of so many digits are exact. */
+const MAX_SAFE_DIGITS = 15;
 const MAX_TAG = 0xffff_ffff;
 const NOTHING = Buffer.alloc(0);
 
@@ -101,6 +103,32 @@ export class WireReader {
     }
     if (!isUtf8(buffer.subarray(start, end))) this.#fail('a text that is not UTF-8');
     return buffer.toString('utf8', start, end);
+  }
+
+  /**
+   * A text that is these ASCII bytes and the digits of a whole number behind them, as `WireWriter.numbered` writes them: the number. -1 for any
+   * other, which is then still to be read.
+   */
+  numbered(prefix: Uint8Array): number {
+    const buffer = this.#buffer;
+    // Less than 128 bytes, so its length is one byte.
+    const length = buffer[this.#position] as number;
+    const start = this.#position + 1;
+    const end = start + length;
+    const digitsStart = start + prefix.length;
+    const digits = end - digitsStart;
+    if (length > 0x7f || end > this.#end || digits < 1 || digits > MAX_SAFE_DIGITS) return -1;
+    for (let index = 0; index < prefix.length; index += 1) if (buffer[start + index] !== prefix[index]) return -1;
+    // One text a number: no leading zeros.
+    if (buffer[digitsStart] === 0x30) return -1;
+    let value = 0;
+    for (let index = digitsStart; index < end; index += 1) {
+      const digit = (buffer[index] as number) - 0x30;
+      if (digit < 0 || digit > 9) return -1;
+      value = value * 10 + digit;
+    }
+    this.#position = end;
+    return value;
   }
 
   /** Passes over a field of any kind, unknown ones among them. */

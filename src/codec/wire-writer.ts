@@ -76,6 +76,28 @@ export class WireWriter {
     return true;
   }
 
+  /** A string field of ASCII bytes and a whole number behind them, together less than 128 bytes. */
+  numbered(tag: number, prefix: Uint8Array, value: number): void {
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits += 1;
+    const length = prefix.length + digits;
+    this.#reserve(2 + length);
+    const buffer = this.#buffer;
+    let position = this.#position;
+    buffer[position] = tag;
+    buffer[position + 1] = length;
+    position += 2;
+    for (let index = 0; index < prefix.length; index += 1) buffer[position + index] = prefix[index] as number;
+    position += length - 1;
+    for (let rest = value, left = digits; left > 0; left -= 1) {
+      const next = Math.floor(rest / 10);
+      buffer[position] = 0x30 + rest - next * 10;
+      rest = next;
+      position -= 1;
+    }
+    this.#position += 2 + length;
+  }
+
   /** A bool or enum field whose value takes one byte. */
   byte(tag: number, value: number): void {
     this.#reserve(2);

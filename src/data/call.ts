@@ -1,4 +1,5 @@
 import type { DecodedResponse } from '../codec/codec.js';
+import type { WireId } from '../codec/wire-id.js';
 import { GrpcCode } from '../errors.js';
 import type { StreamListener, WireStatus, WireStream, WriteResult } from '../transport/port.js';
 import type { CheckResponse } from '../types.js';
@@ -256,7 +257,7 @@ export class Call implements StreamListener, CheckPlace {
     this.#owner.onDead(this, status, unanswered);
   }
 
-  #noteUnasked(wireId: string): void {
+  #noteUnasked(wireId: WireId): void {
     if (this.#table.isTombstone(wireId)) return;
     if (this.#table.recentlySettled(wireId)) {
       this.#counters.duplicateAnswers++;

@@ -1,19 +1,21 @@
+import type { OwnIds, WireId } from '../codec/wire-id.js';
 import { DeadlineWheel } from '../core/deadline-wheel.js';
 import type { Clock } from '../core/clock.js';
 import { type AuthzClientError, BackpressureError, ConnectionError, TimeoutError } from '../errors.js';
-import type { CheckRequest, CheckResponse } from '../types.js';
+import type { CheckInput, CheckRequest, CheckResponse } from '../types.js';
+import { OwnRequest } from './own-request.js';
 import { refuseOversize } from './message-size.js';
 import { type CheckSink, PendingCheck } from './pending-check.js';
 import { WireIds } from './wire-ids.js';
 
 export interface CheckBookOptions {
   readonly clock: Clock;
-  /** Of the ids made here: no other client's. */
-  readonly idPrefix: string;
+  /** The ids that this client makes. */
+  readonly ownIds: OwnIds;
   readonly maxPendingChecks: number;
   readonly maxPendingBytes: number;
   readonly maxMessageBytes: number;
-  readonly encode: (request: CheckRequest, wireId: string) => Uint8Array;
+  readonly encode: (request: CheckRequest, wireId: WireId) => Uint8Array;
   /** Told when the last accepted check has settled, and when the first is accepted. */
   readonly onBusy: (busy: boolean) => void;
   /** Why no endpoint is served, or undefined while one is. */
@@ -46,7 +48,7 @@ export class CheckBook {
 
   constructor(options: CheckBookOptions) {
     this.#options = options;
-    this.#ids = new WireIds(options.idPrefix);
+    this.#ids = new WireIds(options.ownIds);
     this.#wheel = new DeadlineWheel(options.clock, (check) => this.#expire(check));
   }
 
@@ -67,18 +69,10 @@ export class CheckBook {
    * @throws BackpressureError (`notSent`) past `maxPendingChecks` or `maxPendingBytes`; ConfigurationError for what cannot be encoded or is
    * larger than `maxMessageBytes`.
    * @param now of the clock, milliseconds
-   * @param ownId whether its id is one that {@link makeRequestId} gave
    * @param counted whether it is a request of the application's, for the totals; an exchange that waiters share is not
    */
-  accept(
-    request: CheckRequest,
-    now: number,
-    timeoutMs: number,
-    sink: CheckSink,
-    ownId: boolean,
-    counted = true,
-  ): PendingCheck {
-    const { maxPendingChecks, maxMessageBytes, encode } = this.#options;
+  accept(request: CheckRequest, now: number, timeoutMs: number, sink: CheckSink, counted = true): PendingCheck {
+    const { maxPendingChecks, maxMessageBytes, encode, ownIds } = this.#options;
     if (this.#size >= maxPendingChecks) {
       throw new BackpressureError(
         `maxPendingChecks: ${maxPendingChecks} checks are pending already; await some, or raise the limit`,
@@ -86,20 +80,21 @@ export class CheckBook {
         { requestId: request.requestId },
       );
     }
-    const wireId = ownId ? request.requestId : this.#ids.take(request.requestId);
+    const givenId = request instanceof OwnRequest ? undefined : request.requestId;
+    const wireId = request instanceof OwnRequest ? request.number : this.#ids.take(request.requestId);
     let bytes: Uint8Array;
     try {
       bytes = encode(request, wireId);
-      refuseOversize(bytes, maxMessageBytes, 'request', request.requestId);
-      this.#refuseTooMuch(bytes, request.requestId);
+      if (bytes.length > maxMessageBytes) refuseOversize(bytes, maxMessageBytes, 'request', request.requestId);
+      if (this.#bytes + bytes.length > this.#options.maxPendingBytes) throw this.#tooManyBytes(request.requestId);
     } catch (error) {
-      if (!ownId) this.#ids.release(wireId, false);
+      this.#ids.release(wireId, false);
       throw error;
     }
     const check = new PendingCheck({
-      requestId: request.requestId,
+      givenId,
+      ownIds,
       wireId,
-      ownId,
       actions: this.#keep(request.actions),
       bytes,
       sink,
@@ -114,16 +109,16 @@ export class CheckBook {
 
   /** Admits one that waits on another's exchange: it has a deadline of its own and no bytes. */
   acceptWaiter(request: CheckRequest, now: number, timeoutMs: number, sink: CheckSink): PendingCheck {
-    const { maxPendingChecks } = this.#options;
+    const { maxPendingChecks, ownIds } = this.#options;
     if (this.#size >= maxPendingChecks) {
       throw new BackpressureError(`maxPendingChecks: ${maxPendingChecks} checks are pending already`, this.#size, {
         requestId: request.requestId,
       });
     }
     const check = new PendingCheck({
-      requestId: request.requestId,
+      givenId: request.requestId,
+      ownIds,
       wireId: '',
-      ownId: true,
       actions: request.actions,
       bytes: NO_BYTES,
       sink,
@@ -136,17 +131,17 @@ export class CheckBook {
     return check;
   }
 
-  /** An id for a request that has none. */
-  makeRequestId(): string {
-    return this.#ids.make();
+  /** Gives a request without an id one of our making. */
+  named(input: CheckInput): OwnRequest {
+    return new OwnRequest(input, this.#ids.make(), this.#options.ownIds);
   }
 
   /** The id under which a request goes out that is not kept here (an item of a batch, a unary call of its own). Held until {@link releaseWireId}. */
-  reserveWireId(requestId: string, ownId: boolean): string {
-    return ownId ? requestId : this.#ids.takeAlone(requestId);
+  reserveWireId(request: CheckRequest): WireId {
+    return request instanceof OwnRequest ? request.number : this.#ids.takeAlone(request.requestId);
   }
 
-  releaseWireId(wireId: string): void {
+  releaseWireId(wireId: WireId): void {
     this.#ids.release(wireId, false);
   }
 
@@ -159,11 +154,11 @@ export class CheckBook {
 
   /** Admits what a settled check asked once more, to its old deadline, for the same sink. */
   renew(check: PendingCheck): PendingCheck {
-    const { requestId, wireId, ownId, actions, bytes, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
+    const { requestId, wireId, actions, bytes, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
     const renewed = new PendingCheck({
-      requestId,
+      givenId: requestId,
+      ownIds: this.#options.ownIds,
       wireId,
-      ownId,
       actions,
       bytes,
       sink,
@@ -173,7 +168,7 @@ export class CheckBook {
       counted,
     });
     renewed.written = check.written;
-    if (!ownId) this.#ids.retake(wireId);
+    this.#ids.retake(wireId);
     this.#admit(renewed);
     return renewed;
   }
@@ -232,15 +227,14 @@ export class CheckBook {
     if (check.settled) return false;
     check.settled = true;
     this.#wheel.remove(check);
-    if (!check.ownId) this.#ids.release(check.wireId, check.outcome === 'unknown');
+    if (typeof check.wireId === 'string') this.#ids.release(check.wireId, check.outcome === 'unknown');
     this.#bytes -= check.bytes.length;
     if (--this.#size === 0) this.#options.onBusy(false);
     return true;
   }
 
-  #refuseTooMuch(bytes: Uint8Array, requestId: string): void {
-    if (this.#bytes + bytes.length <= this.#options.maxPendingBytes) return;
-    throw new BackpressureError(
+  #tooManyBytes(requestId: string): BackpressureError {
+    return new BackpressureError(
       `maxPendingBytes: ${this.#bytes} bytes are pending already; await some checks, or raise the limit`,
       this.#size,
       { requestId },

@@ -1,5 +1,7 @@
 /** Correlates answers with the requests written to one call. */
 
+import type { WireId } from '../codec/wire-id.js';
+
 /** How many ids of settled requests are remembered, to tell a second answer from an unknown one. */
 const RECENTLY_SETTLED = 256;
 
@@ -10,14 +12,14 @@ const MIN_TOMBSTONES = 10_000;
  * The requests that were written and are owed an answer, by the id on the wire, in write order. An id whose request was given up
  * stays behind as a tombstone, so that its late answer is known for what it is.
  */
-export class InflightTable<T extends { readonly wireId: string; readonly ownId: boolean }> {
-  readonly #live = new Map<string, T>();
+export class InflightTable<T extends { readonly wireId: WireId }> {
+  readonly #live = new Map<WireId, T>();
   readonly #minTombstones: number;
   /** Two generations, the older dropped whole: taking the oldest out of one large set, again and again, gets slow. */
-  #tombstones = new Set<string>();
-  #olderTombstones = new Set<string>();
+  #tombstones = new Set<WireId>();
+  #olderTombstones = new Set<WireId>();
   /** A plain ring, searched only for an answer that nobody waits for: settling must stay cheap. */
-  readonly #settled = new Array<string | undefined>(RECENTLY_SETTLED).fill(undefined);
+  readonly #settled = new Array<WireId | undefined>(RECENTLY_SETTLED).fill(undefined);
   #settledNext = 0;
 
   /** @param minTombstones the youngest that are kept; there are never more than twice that */
@@ -36,13 +38,13 @@ export class InflightTable<T extends { readonly wireId: string; readonly ownId: 
    */
   add(item: T): boolean {
     // An id that is made once cannot be taken.
-    if (!item.ownId && this.#isTaken(item.wireId)) return false;
+    if (typeof item.wireId === 'string' && this.#isTaken(item.wireId)) return false;
     this.#live.set(item.wireId, item);
     return true;
   }
 
   /** The answer came: removes the request and gives it. Undefined when nobody waits under this id; see then {@link isTombstone}. */
-  take(wireId: string): T | undefined {
+  take(wireId: WireId): T | undefined {
     const item = this.#live.get(wireId);
     if (item === undefined) return undefined;
     this.#live.delete(wireId);
@@ -52,7 +54,7 @@ export class InflightTable<T extends { readonly wireId: string; readonly ownId: 
   }
 
   /** Whether the id's request was given up. Says so once: the late answer has then come. */
-  isTombstone(wireId: string): boolean {
+  isTombstone(wireId: WireId): boolean {
     return this.#tombstones.delete(wireId) || this.#olderTombstones.delete(wireId);
   }
 
@@ -69,7 +71,7 @@ export class InflightTable<T extends { readonly wireId: string; readonly ownId: 
   }
 
   /** Whether a request with this id was settled a short while ago (among the last 256), so that another answer is a duplicate. */
-  recentlySettled(wireId: string): boolean {
+  recentlySettled(wireId: WireId): boolean {
     return this.#settled.includes(wireId);
   }
 
@@ -89,7 +91,7 @@ export class InflightTable<T extends { readonly wireId: string; readonly ownId: 
   }
 
   /** An answer with this id may still come for an earlier request. */
-  #isTaken(wireId: string): boolean {
+  #isTaken(wireId: WireId): boolean {
     return this.#live.has(wireId) || this.#tombstones.has(wireId) || this.#olderTombstones.has(wireId);
   }
 }

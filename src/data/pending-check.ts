@@ -1,3 +1,4 @@
+import type { OwnIds, WireId } from '../codec/wire-id.js';
 import type { WheelEntry } from '../core/deadline-wheel.js';
 import type { AuthzClientError } from '../errors.js';
 import type { CheckResponse } from '../types.js';
@@ -18,11 +19,11 @@ export interface CheckPlace {
 
 /** One accepted check, from admission to settlement. A record: no closure and no timer of its own. */
 export class PendingCheck implements WheelEntry {
-  readonly requestId: string;
-  /** The id on the wire: the request's own, or with a suffix where that is in flight already. */
-  readonly wireId: string;
-  /** Its wire id was made by the client, and is never used again. */
-  readonly ownId: boolean;
+  /** Undefined for an id of the client's own making. */
+  readonly #givenId: string | undefined;
+  readonly #ownIds: OwnIds;
+  /** The id on the wire: the request's own, or with a suffix where that is in flight already; '' for one that is never written itself. */
+  readonly wireId: WireId;
   readonly actions: readonly string[];
   /** Encoded at admission: what the caller changes afterwards is never sent. */
   readonly bytes: Uint8Array;
@@ -49,9 +50,9 @@ export class PendingCheck implements WheelEntry {
   written = false;
 
   constructor(init: {
-    requestId: string;
-    wireId: string;
-    ownId: boolean;
+    givenId: string | undefined;
+    ownIds: OwnIds;
+    wireId: WireId;
     actions: readonly string[];
     bytes: Uint8Array;
     sink: CheckSink;
@@ -60,9 +61,9 @@ export class PendingCheck implements WheelEntry {
     deadlineAt: number;
     counted: boolean;
   }) {
-    this.requestId = init.requestId;
+    this.#givenId = init.givenId;
+    this.#ownIds = init.ownIds;
     this.wireId = init.wireId;
-    this.ownId = init.ownId;
     this.actions = init.actions;
     this.bytes = init.bytes;
     this.sink = init.sink;
@@ -70,6 +71,10 @@ export class PendingCheck implements WheelEntry {
     this.timeoutMs = init.timeoutMs;
     this.deadlineAt = init.deadlineAt;
     this.counted = init.counted;
+  }
+
+  get requestId(): string {
+    return this.#givenId ?? this.#ownIds.text(this.wireId);
   }
 
   /** It waits on an exchange shared with others, and is never written itself. */

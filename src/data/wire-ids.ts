@@ -1,3 +1,5 @@
+import type { OwnIds, WireId } from '../codec/wire-id.js';
+
 /** Ids used on the wire that are kept from being used again: at least so many, at most twice that. */
 const LINGERING_IDS = 8_192;
 
@@ -6,7 +8,7 @@ const LINGERING_IDS = 8_192;
  * Ids made here are never used twice, and so need no entry.
  */
 export class WireIds {
-  readonly #prefix: string;
+  readonly #own: OwnIds;
   readonly #inUse = new Set<string>();
   /** A late or repeated answer to them may still come, and must not find the next request of the same id. */
   #lingering = new Set<string>();
@@ -14,15 +16,14 @@ export class WireIds {
   #made = 0;
   #suffix = 0;
 
-  /** @param prefix of the ids made here; no other client's */
-  constructor(prefix: string) {
-    this.#prefix = `${prefix}-`;
+  constructor(own: OwnIds) {
+    this.#own = own;
   }
 
-  /** An id that was not used before. */
-  make(): string {
+  /** The number of an id that was not used before. */
+  make(): number {
     this.#made++;
-    return this.#prefix + String(this.#made);
+    return this.#made;
   }
 
   /** Takes an id into use, until it is released. */
@@ -40,18 +41,18 @@ export class WireIds {
   }
 
   /** Takes one into use again that was released just now. */
-  retake(wireId: string): void {
-    this.#inUse.add(wireId);
+  retake(wireId: WireId): void {
+    if (typeof wireId === 'string') this.#inUse.add(wireId);
   }
 
   /** @param lingers an answer to it may still come */
-  release(wireId: string, lingers: boolean): void {
-    if (this.#inUse.delete(wireId) && lingers) this.#linger(wireId);
+  release(wireId: WireId, lingers: boolean): void {
+    if (typeof wireId === 'string' && this.#inUse.delete(wireId) && lingers) this.#linger(wireId);
   }
 
   /** In use, or made here: whoever sends us one of our own ids has it from an answer, and another may still come. */
   #isSpoken(wireId: string): boolean {
-    return this.#inUse.has(wireId) || wireId.startsWith(this.#prefix);
+    return this.#inUse.has(wireId) || wireId.startsWith(this.#own.prefix);
   }
 
   #lingers(wireId: string): boolean {

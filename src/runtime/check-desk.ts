@@ -68,7 +68,6 @@ export class CheckDesk implements CheckPlace {
 
   /**
    * Takes a request in and sends it by `route` (the client's own streams, or a handle's pipe).
-   * @param ownId whether its id was made by the client
    * @returns what settles through `sink`; undefined when `route` refused: then nothing was accepted
    * @throws BackpressureError, ConfigurationError
    */
@@ -77,13 +76,12 @@ export class CheckDesk implements CheckPlace {
     timeoutMs: number,
     sink: CheckSink,
     route: (check: PendingCheck) => boolean,
-    ownId: boolean,
   ): PendingCheck | undefined {
     const now = this.#host.clock.now();
     this.#budget.onCheck(now);
     this.#host.onWork();
-    if (this.deduplicating) return this.#submitShared(request, now, timeoutMs, sink, route, ownId);
-    const check = this.book.accept(request, now, timeoutMs, sink, ownId);
+    if (this.deduplicating) return this.#submitShared(request, now, timeoutMs, sink, route);
+    const check = this.book.accept(request, now, timeoutMs, sink);
     if (route(check)) return check;
     this.book.retract(check);
     return undefined;
@@ -95,7 +93,6 @@ export class CheckDesk implements CheckPlace {
     timeoutMs: number,
     sink: CheckSink,
     route: (check: PendingCheck) => boolean,
-    ownId: boolean,
   ): PendingCheck | undefined {
     const question = decisionKey(request);
     const known = this.dedup.ask(request.requestId, question);
@@ -111,7 +108,7 @@ export class CheckDesk implements CheckPlace {
     }
     const exchange = new Exchange(this, request.requestId, question);
     try {
-      const wire = exchange.begin(request, now, timeoutMs, ownId);
+      const wire = exchange.begin(request, now, timeoutMs);
       exchange.join(waiter);
       if (route(wire)) return waiter;
     } catch (error) {

@@ -1,5 +1,6 @@
 import { type ClientInput, deriveSeed } from '../../machines/index.js';
 import { createCodec } from '../codec/codec.js';
+import { OwnIds } from '../codec/wire-id.js';
 import { invariant } from '../core/assert.js';
 import type { Clock, TimerHandle } from '../core/clock.js';
 import { CheckBook } from '../data/check-book.js';
@@ -62,6 +63,7 @@ export class ClientRuntime {
   constructor(options: ResolvedOptions, transport: Transport) {
     const { clock, random } = options;
     const redactor = new Redactor();
+    const ownIds = new OwnIds(`${Math.floor(random() * 2 ** 48).toString(36)}-`);
     this.#logger = new SafeLogger(options.logger, redactor);
     this.env = {
       options,
@@ -70,7 +72,8 @@ export class ClientRuntime {
       seed: Math.floor(random() * 2 ** 32),
       transport,
       userAgent: USER_AGENT,
-      codec: createCodec(),
+      codec: createCodec(ownIds),
+      ownIds,
       counters: { duplicateAnswers: 0, unknownAnswers: 0, foreignResults: 0, malformedAnswers: 0 },
       redactor,
       hub: new EventHub(this.#logger),
@@ -161,10 +164,10 @@ export class ClientRuntime {
   }
 
   #createBook(): CheckBook {
-    const { clock, codec, options, random } = this.env;
+    const { clock, codec, options } = this.env;
     return new CheckBook({
       clock,
-      idPrefix: this.env.seed.toString(36) + Math.floor(random() * 2 ** 52).toString(36),
+      ownIds: this.env.ownIds,
       maxPendingChecks: options.maxPendingChecks,
       maxPendingBytes: options.maxPendingBytes,
       maxMessageBytes: options.maxMessageBytes,

@@ -1,4 +1,5 @@
 import type { Codec } from '../codec/codec.js';
+import type { WireId } from '../codec/wire-id.js';
 import { ConfigurationError } from '../errors.js';
 import type { CheckRequest } from '../types.js';
 
@@ -9,7 +10,7 @@ import type { CheckRequest } from '../types.js';
 export function encodeRequest(
   codec: Pick<Codec, 'encodeCheckRequest'>,
   request: CheckRequest,
-  wireId: string,
+  wireId: WireId,
   root = 'request',
 ): Uint8Array {
   try {

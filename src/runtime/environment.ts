@@ -1,4 +1,5 @@
 import type { Codec } from '../codec/codec.js';
+import type { OwnIds } from '../codec/wire-id.js';
 import type { Clock } from '../core/clock.js';
 import type { Random } from '../core/random.js';
 import type { ProtocolCounters } from '../data/call.js';
@@ -18,6 +19,8 @@ export interface Environment {
   readonly transport: Transport;
   readonly userAgent: string;
   readonly codec: Codec;
+  /** The request ids that this client makes. */
+  readonly ownIds: OwnIds;
   readonly counters: ProtocolCounters;
   readonly redactor: Redactor;
   readonly hub: EventHub;

@@ -34,8 +34,8 @@ export class Exchange implements CheckSink, CheckPlace {
   }
 
   /** Accepts the exchange that goes to the wire. */
-  begin(request: CheckRequest, now: number, timeoutMs: number, ownId: boolean): PendingCheck {
-    return this.#begin(this.#desk.book.accept(request, now, timeoutMs, this, ownId, false));
+  begin(request: CheckRequest, now: number, timeoutMs: number): PendingCheck {
+    return this.#begin(this.#desk.book.accept(request, now, timeoutMs, this, false));
   }
 
   #begin(wire: PendingCheck): PendingCheck {

@@ -68,8 +68,9 @@ export class Lifecycle {
     return this.#drained !== undefined;
   }
 
-  refuseWhenClosing(what: string, requestId?: string): void {
+  refuseWhenClosing(what: string, request?: { readonly requestId: string }): void {
     if (!this.isClosing) return;
+    const requestId = request?.requestId;
     throw new StreamClosedError(`${what} after disconnect(): the client takes no more requests`, { requestId });
   }
 

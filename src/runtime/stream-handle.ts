@@ -58,12 +58,11 @@ export interface HandleHost {
     timeoutMs: number,
     sink: CheckSink,
     route: (check: PendingCheck) => boolean,
-    ownId: boolean,
   ): PendingCheck | undefined;
   toRequest(input: CheckInput, requireRequestId: boolean): CheckRequest;
-  resolve(options: CheckOptions | undefined, requestId: string): ResolvedCheckOptions;
+  resolve(options: CheckOptions | undefined, request: CheckRequest): ResolvedCheckOptions;
   /** A check with headers of its own: it cannot ride on a stream. */
-  checkUnary(request: CheckRequest, ownId: boolean, options: ResolvedCheckOptions): Promise<CheckResponse>;
+  checkUnary(request: CheckRequest, options: ResolvedCheckOptions): Promise<CheckResponse>;
   /** Settles an aborted check. */
   readonly cancel: (check: PendingCheck, error: AuthzClientError) => void;
   stateOf(id: string): string;
@@ -131,7 +130,7 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
     }
     let check: PendingCheck | undefined;
     try {
-      check = this.#host.submit(checked, this.#host.timeoutMs, this, this.#route, false);
+      check = this.#host.submit(checked, this.#host.timeoutMs, this, this.#route);
     } catch (error) {
       if (!(error instanceof BackpressureError)) throw error;
     }
@@ -146,18 +145,18 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
 
   async check(input: CheckInput, options?: CheckOptions): Promise<CheckResponse> {
     const request = this.#host.toRequest(input, false);
-    const resolved = this.#host.resolve(options, request.requestId);
+    const resolved = this.#host.resolve(options, request);
     const { timeoutMs, signal } = resolved;
     if (this.#ending)
       throw new StreamClosedError('check after end(): the stream takes no more requests', {
         requestId: request.requestId,
       });
-    if (resolved.metadata !== undefined) return this.#host.checkUnary(request, request !== input, resolved);
+    if (resolved.metadata !== undefined) return this.#host.checkUnary(request, resolved);
     const sink = new PromiseSink((done, settled) => {
       this.#promised.delete(done);
       if (settled.isWaiter) this.#stream.pipe.release();
     });
-    const check = this.#host.submit(request, timeoutMs, sink, this.#route, request !== input);
+    const check = this.#host.submit(request, timeoutMs, sink, this.#route);
     if (check === undefined) {
       this.#drop(request.requestId);
       const { length } = this.#stream.pipe.outbox;

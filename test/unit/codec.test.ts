@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createCodec, protoRoot } from '../../src/codec/codec.js';
 import { authzTypes } from '../../src/codec/proto.js';
+import { OwnIds } from '../../src/codec/wire-id.js';
 import { ConfigurationError, ProtocolError } from '../../src/errors.js';
 import type { CheckRequest } from '../../src/types.js';
 import { Effect, HealthStatus } from '../../src/types.js';
@@ -705,5 +706,50 @@ describe('management and health', () => {
 
   test('proto directory: found above the sources', () => {
     expect(protoRoot()).toMatch(/[\\/]proto$/);
+  });
+});
+
+describe("ids of the client's own", () => {
+  const plain: CheckRequest = {
+    requestId: 'x',
+    principal: { id: 'alice', roles: [] },
+    resource: { kind: 'document', id: '1' },
+    actions: ['read'],
+  };
+  const own = createCodec(new OwnIds('k3x-'));
+
+  test('any number up to 15 digits: its prefix and the number on the wire, and the number again in the answer', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 999_999_999_999_999 }), (number) => {
+        const sent = RequestType.decode(own.encodeCheckRequest(plain, number)) as unknown as WireRequest;
+        expect(sent.requestId).toBe(`k3x-${number}`);
+        const answer = encodeResponse({ requestId: sent.requestId, results: [], metadata: undefined });
+        expect(own.decodeCheckResponse(answer).requestId).toBe(number);
+      }),
+    );
+  });
+
+  test.each([
+    'k3x-',
+    'k3x-0',
+    'k3x-07',
+    'k3x-1a',
+    'k3x-1#2',
+    'k3x--1',
+    'K3x-1',
+    'k3',
+    '',
+    'k3x-1234567890123456',
+    'xk3x-1',
+  ])('the answer to %j, which is none of them: its text', (requestId) => {
+    const answer = encodeResponse({ requestId, results: [], metadata: undefined });
+    expect(own.decodeCheckResponse(answer).requestId).toBe(requestId);
+  });
+
+  test('an answer cut within its id: malformed', () => {
+    const answer = encodeResponse({ requestId: 'k3x-12345', results: [], metadata: undefined });
+    for (let length = 1; length < answer.length; length++) {
+      expect(caught(() => own.decodeCheckResponse(answer.subarray(0, length)))).toBeInstanceOf(ProtocolError);
+    }
   });
 });

@@ -4,10 +4,9 @@ import { InflightTable } from '../../src/data/inflight.js';
 
 interface Item {
   readonly wireId: string;
-  readonly ownId: boolean;
 }
 
-const item = (wireId: string): Item => ({ wireId, ownId: false });
+const item = (wireId: string): Item => ({ wireId });
 
 test('requests written, answered out of order: each is given once and the rest stay in write order', () => {
   const table = new InflightTable<Item>();
