@@ -223,7 +223,7 @@ export class AuthzClient implements TypedEmitter {
    * @throws ConfigurationError for what is no array, or too long; typed errors when the whole batch failed
    */
   async checkBatch(requests: readonly CheckInput[], options?: CheckOptions): Promise<CheckResponse[]> {
-    if (!Array.isArray(requests)) throw new ConfigurationError('requests', 'must be an array');
+    if (!Array.isArray(requests)) throw new ConfigurationError('requests', 'must be an array of requests');
     if (requests.length > MAX_BATCH)
       throw new ConfigurationError('requests', `must be at most ${MAX_BATCH} long, got ${requests.length}`);
     this.#runtime.lifecycle.refuseWhenClosing('checkBatch');

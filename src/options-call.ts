@@ -1,7 +1,6 @@
 /** Validates what single calls are given: callbacks, check options, tokens, deduplication. */
 
 import { ConfigurationError } from './errors.js';
-import { nearestName } from './core/nearest.js';
 import type { DeduplicationOptions } from './options-types.js';
 import { DEFAULT_DEDUPLICATION_TTL_MS, DEFAULT_STREAM_OPTIONS } from './options-types.js';
 import {
@@ -11,6 +10,7 @@ import {
   MAX_TIME_MS,
   parse,
   requireWholeNumber,
+  unknownKeyReason,
 } from './options-schema.js';
 import { validateMetadata } from './transport/metadata.js';
 import type { WireMetadata } from './transport/port.js';
@@ -18,6 +18,7 @@ import type { CheckOptions, StreamLifecycleCallbacks } from './types.js';
 
 const REQUIRED_CALLBACKS = ['onResponse', 'onError', 'onEnd'] as const;
 const OPTIONAL_CALLBACKS = ['onBackpressure', 'onReconnect'] as const;
+const CALLBACKS: readonly string[] = [...REQUIRED_CALLBACKS, ...OPTIONAL_CALLBACKS];
 
 /** Headers that carry credentials. */
 const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authorization', 'cookie'];
@@ -42,6 +43,16 @@ export function validateCallbacks(callbacks: unknown): asserts callbacks is Stre
       throw new ConfigurationError(`callbacks.${name}`, `must be a function, got ${describe(value)}`);
     }
   }
+  refuseMiswritten(given);
+}
+
+/** An object with callbacks may hold whatever else it likes, but `onBackPressure` would never be called, and nobody would know. */
+function refuseMiswritten(callbacks: object): void {
+  for (const key of Object.keys(callbacks)) {
+    const meant = CALLBACKS.find((name) => name !== key && name.toLowerCase() === key.toLowerCase());
+    if (meant !== undefined)
+      throw new ConfigurationError(`callbacks.${key}`, `is not a callback; did you mean "${meant}"?`);
+  }
 }
 
 /**
@@ -54,11 +65,7 @@ export function requireOptions(path: string, options: unknown, known: readonly s
   }
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
-    const near = nearestName(key, known);
-    throw new ConfigurationError(
-      `${path}.${key.slice(0, 64)}`,
-      `is not a known option${near === undefined ? '' : `; did you mean "${near}"?`}`,
-    );
+    throw new ConfigurationError(`${path}.${key.slice(0, 64)}`, unknownKeyReason(key, known));
   }
 }
 

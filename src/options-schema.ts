@@ -113,9 +113,16 @@ function hasMethods(value: unknown, names: readonly string[]): boolean {
   return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
 }
 
-function unknownKeyReason(key: string, known: readonly string[]): string {
+/** More names than this are a list to look up and not to read in an error. */
+const MAX_NAMES_TOLD = 6;
+
+/** What is wrong with an option that is not among the known ones. */
+export function unknownKeyReason(key: string, known: readonly string[]): string {
   const near = nearestName(key, known);
-  return `is not a known option${near === undefined ? '' : `; did you mean "${near}"?`}`;
+  if (near !== undefined) return `is not a known option; did you mean "${near}"?`;
+  return known.length > MAX_NAMES_TOLD
+    ? 'is not a known option'
+    : `is not a known option; there are only ${known.join(', ')}`;
 }
 
 type Fields<Entries extends v.ObjectEntries> = v.InferOutput<v.StrictObjectSchema<Entries, undefined>>;

@@ -1,5 +1,7 @@
 /** The public data types of the client. Shapes follow the wire contract `authz.v1`, in camelCase. */
 
+import { ConfigurationError } from './errors.js';
+
 /** The decision for one action. Only an explicit `ALLOW` is an allow. */
 export const Effect = { UNSPECIFIED: 0, ALLOW: 1, DENY: 2 } as const;
 export type Effect = (typeof Effect)[keyof typeof Effect];
@@ -231,8 +233,15 @@ export interface DeduplicationStats {
   conflicts: number;
 }
 
-/** Is every asked action (or the one named) explicitly allowed? False for anything else: fail closed. */
+/**
+ * Is every asked action (or the one named) explicitly allowed? False for anything else: fail closed.
+ * @throws ConfigurationError for what is no response: the promise of one, when an `await` was forgotten
+ */
 export function isAllowed(response: CheckResponse, action?: string): boolean {
+  const given: unknown = response;
+  if (typeof given !== 'object' || given === null || !('results' in given)) {
+    throw new ConfigurationError('response', 'must be the response of a check; was it awaited?');
+  }
   if (response.error !== undefined) return false;
   if (action !== undefined) return response.results.get(action)?.effect === Effect.ALLOW;
   if (response.results.size === 0) return false;

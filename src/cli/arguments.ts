@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError } from 'commander';
 import { AuthzClientError } from '../errors.js';
-import { parseAddress } from '../core/address.js';
+import { ADDRESS_FORMS, parseAddress } from '../core/address.js';
 import type { Attributes, Resource } from '../types.js';
 
 /** Node's timers fire at once beyond this. */
@@ -29,7 +29,7 @@ export function address(text: string): string {
   } catch (error) {
     if (!(error instanceof AuthzClientError)) throw error;
     const reason = error.message.replace(/^address: /, '').replace(`${JSON.stringify(text)} `, '');
-    throw new InvalidArgumentError(`${reason} (an address is host:port, dns:///name:port or unix:path)`);
+    throw new InvalidArgumentError(`${reason.replace(`; ${ADDRESS_FORMS}`, '')} (${ADDRESS_FORMS})`);
   }
 }
 

@@ -3,8 +3,7 @@
 import { type Command, Option } from 'commander';
 import { type Engine, type EngineOptions, startEngine } from '../engine/index.js';
 import { milliseconds, nonEmpty, wholeNumber } from './arguments.js';
-import { ExitCode } from './failure.js';
-import type { FailureContext } from './failure.js';
+import { ExitCode, type FailureContext, UsageError } from './failure.js';
 import { createTerminal } from './terminal.js';
 
 export interface ServeFlags {
@@ -147,6 +146,11 @@ function stopSignal(): StopSignal {
 function toEngineOptions(flags: ServeFlags): EngineOptions {
   const { policies, host, port, latencyMs, adminToken, tlsCert, tlsKey, tlsCa } = flags;
   const usesTls = [tlsCert, tlsKey, tlsCa].some((file) => file !== undefined);
+  if (usesTls && (tlsCert === undefined || tlsKey === undefined)) {
+    const missing = tlsCert === undefined ? '--tls-cert' : '--tls-key';
+    const given = tlsCert !== undefined ? '--tls-cert' : tlsKey !== undefined ? '--tls-key' : '--tls-ca';
+    throw new UsageError(`${missing}: is required together with ${given}`, 'serve');
+  }
   return {
     policies,
     host,

@@ -46,6 +46,12 @@ const UNWATCHED: ReadonlySet<ClientEventName> = new Set([
   'health_stream_check',
 ]);
 
+/** Each attempt to reach an engine that never was tells the same again; `unreachable` says it once. */
+function isOfAttempt(name: ClientEventName, payload: ClientEvents[ClientEventName]): boolean {
+  if (name === 'pool_connection_failed' || name === 'pool_connection_removed') return true;
+  return 'state' in payload && (payload.state === 'connecting' || payload.state === 'idle');
+}
+
 /** Between attempts while no engine has been reached yet; from then on the client redials by itself. */
 const RETRY_MS = 1_000;
 
@@ -58,14 +64,22 @@ export async function watch(flags: WatchFlags): Promise<number> {
   process.once('SIGTERM', interrupt);
   const context = connectionContext('watch', flags);
   const client = toWatchingClient(flags, context);
+  /** Why the last attempt failed, while no engine has been reached. */
+  let unreachable: string | undefined;
   try {
     for (const name of CLIENT_EVENT_NAMES) {
-      if (!UNWATCHED.has(name)) client.on(name, (payload) => report(name, payload));
+      if (UNWATCHED.has(name)) continue;
+      client.on(name, (payload) => {
+        if (unreachable === undefined || !isOfAttempt(name, payload)) report(name, payload);
+      });
     }
     report('watching', { address: flags.address, fallback: flags.fallback ?? [] });
     await connectWhenPossible(client, interruption.signal, (error) => {
-      report('unreachable', { reason: toCliError(error, context).message });
+      const reason = toCliError(error, context).message;
+      if (reason !== unreachable) report('unreachable', { reason, retryMs: RETRY_MS });
+      unreachable = reason;
     });
+    unreachable = undefined;
     const monitoring = client.createHealthMonitoringStream(flags.intervalMs);
     await untilAborted(interruption.signal);
     monitoring.unsubscribe();

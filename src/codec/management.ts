@@ -25,10 +25,13 @@ function decodeWhole(name: string, bytes: Uint8Array): Record<string, unknown> {
 export function encodeLoadPolicies(source: PolicySource): Uint8Array {
   // From untyped callers, `source` may be anything.
   const given: unknown = source;
-  if (typeof given !== 'object' || given === null) throw new ConfigurationError('source', 'must be an object');
-  const { path, url, inline } = given as { path?: string; url?: string; inline?: readonly string[] };
+  const { path, url, inline } = (typeof given === 'object' && given !== null ? given : {}) as {
+    path?: string;
+    url?: string;
+    inline?: readonly string[];
+  };
   if ([path, url, inline].filter((one) => one !== undefined).length !== 1)
-    throw new ConfigurationError('source', 'must have exactly one of path, url and inline');
+    throw new ConfigurationError('source', 'must be an object with exactly one of path, url and inline');
   const type = typeOf('LoadPoliciesRequest');
   const fields = inline === undefined ? (path === undefined ? { url } : { path }) : { inline: { documents: inline } };
   const fault = type.verify(fields);

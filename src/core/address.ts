@@ -23,6 +23,8 @@ export interface ParsedAddress {
 /** The kernel's limit for `sun_path`, less its terminating zero. */
 const MAX_UNIX_PATH_BYTES = 107;
 const MAX_DNS_NAME_LENGTH = 253;
+/** Told to who wrote something else altogether. */
+export const ADDRESS_FORMS = 'an address is host:port, dns:///name:port or unix:path';
 
 const DNS_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 /** A scheme is told from `host:port` by what follows its colon: a port is digits only. `dns` and `unix` are always schemes, as in gRPC. */
@@ -36,7 +38,7 @@ const SCHEME = /^(?:(dns|unix):|([a-z][a-z0-9+.-]*):(?!\d*$))(.*)$/is;
  */
 export function parseAddress(text: string, path = 'address'): ParsedAddress {
   if (typeof text !== 'string') throw new ConfigurationError(path, 'must be a string');
-  if (text === '') throw new ConfigurationError(path, 'must not be empty');
+  if (text === '') throw new ConfigurationError(path, `must not be empty; ${ADDRESS_FORMS}`);
   if (/[\s\u0000-\u001f\u007f]/.test(text)) {
     throw new ConfigurationError(path, `${JSON.stringify(text)} contains whitespace or control characters`);
   }
@@ -47,7 +49,8 @@ export function parseAddress(text: string, path = 'address'): ParsedAddress {
   if (name === 'unix') return parseUnix(rest, text, path);
   if (name === 'dns') return parseHostPort(stripEmptyAuthority(rest, text, path), text, path);
   if (/^[0-9a-f:.%]+$/i.test(text) && rest.includes(':')) throw unbracketed(text, path);
-  if (/[:/]/.test(rest)) throw new ConfigurationError(path, `${quote(text)} has the unknown scheme ${quote(name)}`);
+  if (/[:/]/.test(rest))
+    throw new ConfigurationError(path, `${quote(text)} has the unknown scheme ${quote(name)}; ${ADDRESS_FORMS}`);
   throw new ConfigurationError(path, `${quote(text)} has a port that is not a number`);
 }
 
@@ -81,10 +84,10 @@ function parseUnix(rest: string, text: string, path: string): ParsedAddress {
 function parseHostPort(hostPort: string, text: string, path: string): ParsedAddress {
   if (hostPort.startsWith('[')) return parseBracketed(hostPort, text, path);
   const colon = hostPort.lastIndexOf(':');
-  if (colon === -1) throw new ConfigurationError(path, `${quote(text)} has no port`);
+  if (colon === -1) throw new ConfigurationError(path, `${quote(text)} has no port; ${ADDRESS_FORMS}`);
   const host = hostPort.slice(0, colon);
   if (host.includes(':')) throw unbracketed(text, path);
-  if (host === '') throw new ConfigurationError(path, `${quote(text)} has no host`);
+  if (host === '') throw new ConfigurationError(path, `${quote(text)} has no host; ${ADDRESS_FORMS}`);
   const port = parsePort(hostPort.slice(colon + 1), text, path);
   if (isIPv4(host)) {
     return { kind: 'tcp', host, port, isLoopback: host.startsWith('127.'), target: `ipv4:${host}:${port}`, text };
@@ -107,7 +110,7 @@ function parseBracketed(hostPort: string, text: string, path: string): ParsedAdd
     throw new ConfigurationError(path, `${quote(text)} has the invalid IPv6 address ${quote(host)}`);
   }
   const rest = hostPort.slice(end + 1);
-  if (!rest.startsWith(':')) throw new ConfigurationError(path, `${quote(text)} has no port`);
+  if (!rest.startsWith(':')) throw new ConfigurationError(path, `${quote(text)} has no port; ${ADDRESS_FORMS}`);
   const port = parsePort(rest.slice(1), text, path);
   return { kind: 'tcp', host, port, isLoopback: isLoopbackIPv6(host), target: `ipv6:[${host}]:${port}`, text };
 }
@@ -120,7 +123,7 @@ function isLoopbackIPv6(host: string): boolean {
 }
 
 function parsePort(digits: string, text: string, path: string): number {
-  if (digits === '') throw new ConfigurationError(path, `${quote(text)} has no port`);
+  if (digits === '') throw new ConfigurationError(path, `${quote(text)} has no port; ${ADDRESS_FORMS}`);
   if (!/^\d+$/.test(digits)) throw new ConfigurationError(path, `${quote(text)} has a port that is not a number`);
   const port = Number(digits);
   if (port < 1 || port > 65535) {

@@ -20,14 +20,20 @@ export async function loadPolicyDirectory(directory: string): Promise<PolicySet>
     root = await realpath(directory);
     if (!(await stat(root)).isDirectory()) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' });
   } catch (cause) {
-    throw new ConfigurationError('policies', `is not a readable directory (${codeOf(cause)})`, { cause });
+    throw new ConfigurationError(
+      'policies',
+      `${JSON.stringify(directory)} is not a readable directory (${codeOf(cause)})`,
+      { cause },
+    );
   }
   const load = await loadPath(root, '.');
   if (load.ok) return load.set;
   const { errors } = load;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  const first = errors.map(({ source, line, reason }) => `${source === '' ? directory : source}:${line}: ${reason}`)[0];
-  throw new ConfigurationError('policies', `${first ?? 'no policy documents'}${more}`, { details: { errors } });
+  const [first] = errors.map(({ source, line, reason }) =>
+    source === '' ? `${JSON.stringify(directory)}: ${reason}` : `${source}:${line}: ${reason}`,
+  );
+  throw new ConfigurationError('policies', `${first ?? 'cannot be loaded'}${more}`, { details: { errors } });
 }
 
 /** Loads a file or a directory below `root`. Where symbolic links lead elsewhere, it is as if nothing were there. */

@@ -4,7 +4,7 @@ import { RingBuffer } from '../core/ring-buffer.js';
 import type { CheckSink, PendingCheck } from '../data/pending-check.js';
 import { Sequencer } from '../data/sequencer.js';
 import { AuthzClientError, BackpressureError, CancelledError, ConnectionError, StreamClosedError } from '../errors.js';
-import type { EventHub } from '../events.js';
+import { type EventHub, toError } from '../events.js';
 import { FrozenResults } from '../codec/codec.js';
 import type { ResolvedCheckOptions } from '../options-call.js';
 import type {
@@ -384,10 +384,14 @@ export class StreamHandle implements BidirectionalStreamHandle, CheckSink, Strea
   #report(name: keyof StreamLifecycleCallbacks, cause: unknown): void {
     this.#host.hub.emit(
       'error',
-      new AuthzClientError(`callbacks.${name} of ${this.getId()} threw`, 'ERR_AUTHZ_CALLBACK', {
-        cause,
-        outcome: 'answered',
-      }),
+      new AuthzClientError(
+        `callbacks.${name} of ${this.getId()} threw: ${toError(cause).message}`,
+        'ERR_AUTHZ_CALLBACK',
+        {
+          cause,
+          outcome: 'answered',
+        },
+      ),
     );
   }
 

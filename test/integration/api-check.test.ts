@@ -14,7 +14,7 @@ import {
   TimeoutError,
 } from '../../src/index.js';
 import { allow, type ScriptedStream, type WireRequest } from '../support/scripted-server.js';
-import { question, questions, Recorder, rejection, useStage, withoutId } from '../support/stage.js';
+import { question, questions, Recorder, refusal, rejection, useStage, withoutId } from '../support/stage.js';
 
 const stage = useStage();
 
@@ -206,6 +206,15 @@ describe('a server that answers', () => {
     expect(isAllowed(response, 'read')).toBe(true);
     expect(isAllowed(response, 'write')).toBe(false);
     expect(isAllowed(response, 'admin')).toBe(false);
+  });
+
+  test('isAllowed of what is no response, such as a promise that was not awaited: says so', async () => {
+    const check = stage.client(await stage.server()).check(question());
+    for (const given of [check, undefined, null, true]) {
+      const error = refusal(() => isAllowed(given as unknown as CheckResponse), ConfigurationError);
+      expect(error.message).toBe('response: must be the response of a check; was it awaited?');
+    }
+    expect(isAllowed(await check)).toBe(true);
   });
 
   test('an effect that does not exist: no allow', async () => {

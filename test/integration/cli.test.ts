@@ -266,11 +266,11 @@ describe('a bad command line', () => {
     ],
     [
       ['serve', '--policies', '/nowhere/at/all'],
-      'authz: --policies: is not a readable directory (ENOENT); see authz serve --help',
+      'authz: --policies: "/nowhere/at/all" is not a readable directory (ENOENT); see authz serve --help',
     ],
     [
       ['serve', '--policies', EXAMPLE_POLICIES, '--tls-cert', 'x'],
-      'authz: --tls-key: must be the path of a PEM file; see authz serve --help',
+      'authz: --tls-key: is required together with --tls-cert; see authz serve --help',
     ],
     [
       ['serve', '--policies', 'x', '--prot', '1'],
@@ -314,7 +314,7 @@ describe('a bad command line', () => {
     ],
     [
       ['demo', '--policies', '/nowhere/at/all'],
-      'authz: --policies: is not a readable directory (ENOENT); see authz demo --help',
+      'authz: --policies: "/nowhere/at/all" is not a readable directory (ENOENT); see authz demo --help',
     ],
     [
       ['watch', '--fallback', ''],
@@ -382,6 +382,25 @@ describe('watch', () => {
     expect(events.find(({ event }) => event === 'failback_completed')).toMatchObject({
       address: primary.ready.address,
     });
+  });
+
+  it('an engine that cannot be reached: each attempt tries, and the same reason is told once', async () => {
+    let attempts = 0;
+    const listener = createServer((socket) => {
+      attempts++;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const { port } = listener.address() as AddressInfo;
+    const watch = await startCli(['watch', '--address', `127.0.0.1:${port}`]);
+    await until('three attempts', () => attempts >= 3);
+    watch.kill('SIGINT');
+    const { code, stdout } = await watch.ended;
+    expect(code).toBe(0);
+    const reasons = stdout.match(/ unreachable .*/g) ?? [];
+    expect(new Set(reasons).size).toBe(reasons.length);
+    expect(stdout.match(/ pool_connection_failed /g)).toHaveLength(1);
+    await new Promise((resolve) => listener.close(resolve));
   });
 
   it('an engine that starts later: unreachable first, then connected', async () => {

@@ -401,6 +401,7 @@ describe('a callback that throws', () => {
     handle.end();
     await recorder.ended();
     await expect.poll(() => errors.length).toBe(name === 'onEnd' ? 1 : 3);
+    expect(errors[0]?.message).toMatch(new RegExp(`^callbacks\\.${name} of \\S+ threw: mine$`));
     expect(errors[0]).toMatchObject({ code: 'ERR_AUTHZ_CALLBACK', cause: expect.any(RangeError) as RangeError });
     expect(errors[0]?.message).toContain(name);
     expect(recorder.responses).toHaveLength(3);

@@ -67,7 +67,7 @@ describe('addresses that do not', () => {
     [' localhost:1', 'whitespace'],
     ['localhost:1\n', 'whitespace'],
     ['local\u0000host:1', 'control'],
-    ['http://localhost:1', 'unknown scheme'],
+    ['http://localhost:1', 'unknown scheme "http"; an address is host:port, dns:///name:port or unix:path'],
     ['xds:///authz:1', 'unknown scheme'],
     ['ipv4:127.0.0.1:1', 'unknown scheme'],
     ['dns://8.8.8.8/authz:1', 'DNS server'],

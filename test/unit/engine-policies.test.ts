@@ -163,12 +163,14 @@ describe('a policy directory', () => {
     await expect(loadPolicyDirectory(path.join(directory, 'nope'))).rejects.toMatchObject({
       name: 'ConfigurationError',
       path: 'policies',
-      message: 'policies: is not a readable directory (ENOENT)',
+      message: `policies: ${JSON.stringify(path.join(directory, 'nope'))} is not a readable directory (ENOENT)`,
     });
   });
 
   test('without policies is refused', async () => {
-    await expect(loadPolicyDirectory(directory)).rejects.toThrow('no policy documents');
+    await expect(loadPolicyDirectory(directory)).rejects.toMatchObject({
+      message: `policies: ${JSON.stringify(directory)}: no policy documents`,
+    });
   });
 
   test('with a broken file is refused, naming file, line and reason', async () => {

@@ -793,6 +793,12 @@ describe('callbacks', () => {
     expect(refusal(() => validateCallbacks({ ...callbacks, [name]: undefined })).path).toBe(`callbacks.${name}`);
   });
 
+  it('one in other letters is refused with the name that was meant; what is no callback may stand beside them', () => {
+    const error = refusal(() => validateCallbacks({ ...callbacks, onBackPressure: () => undefined }));
+    expect(error.message).toBe('callbacks.onBackPressure: is not a callback; did you mean "onBackpressure"?');
+    expect(() => validateCallbacks({ ...callbacks, onOther: 1 })).not.toThrow();
+  });
+
   it.each([undefined, null, 7, () => undefined])('%s instead of callbacks is refused', (given) => {
     expect(refusal(() => validateCallbacks(given)).path).toBe('callbacks');
   });
@@ -831,7 +837,7 @@ describe('the options of one check', () => {
     ['options', null, /must be an object/],
     ['options', 5, /must be an object/],
     ['options', [], /must be an object/],
-    ['options.timeout', { timeout: 5 }, /is not a known option/],
+    ['options.timeout', { timeout: 5 }, /is not a known option; there are only deadline, signal, metadata$/],
     ['options.dedline', { dedline: 5 }, /did you mean "deadline"/],
     ['options.deadline', { deadline: '5' }, /milliseconds from now or a Date, got "5" \(string\)/],
     ['options.deadline', { deadline: null }, /milliseconds from now or a Date/],
