@@ -7,7 +7,7 @@ import { judgeAims } from './lib/aims.js';
 import { buildIfStale } from './lib/build.js';
 import { loadPackage } from './lib/built.js';
 import { renderCharts } from './lib/charts.js';
-import { describeMachine, hasFailed, makeDocument } from './lib/document.js';
+import { describeMachine, hasFailed, makeDocument, toJson } from './lib/document.js';
 import { renderMarkdown } from './lib/markdown.js';
 import { readOptions } from './lib/options.js';
 import { makePlan } from './lib/plan.js';
@@ -52,7 +52,7 @@ function writeReport(directory, document) {
   const charts = renderCharts(document);
   for (const { file, svg } of charts) write(file, svg);
   write('report.md', renderMarkdown(document, charts));
-  write('latest.json', `${JSON.stringify(document, null, 2)}\n`);
+  write('latest.json', toJson(document));
 }
 
 // `process.exit` ends the child processes too.
@@ -78,4 +78,4 @@ const isWhole = options.only === undefined && options.command === undefined;
 const directory = options.out ?? (isWhole ? fileURLToPath(new URL('results', import.meta.url)) : undefined);
 if (directory !== undefined) writeReport(directory, document);
 process.exitCode = hasFailed(document) ? 1 : 0;
-process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : renderTerminal(document));
+process.stdout.write(options.json ? toJson(document) : renderTerminal(document));

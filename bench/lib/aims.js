@@ -132,6 +132,14 @@ export const aims = [
     values: (view) => view.ratios('check-f64', 'grpc-js-unary-f64'),
   },
   {
+    id: 'check-vs-unary-cpu',
+    aim: 'the same by client CPU per check',
+    unit: '×',
+    needs: ['check-f64', 'grpc-js-unary-f64'],
+    want: 'atLeast',
+    values: (view) => view.ratios('check-f64', 'grpc-js-unary-f64', 'clientCpuUsPerCheck').map((ratio) => 1 / ratio),
+  },
+  {
     id: 'check-vs-stream',
     aim: 'check() against the faster of grpc-js with 1 and 8 streams, 512 in flight',
     unit: '×',
@@ -142,6 +150,17 @@ export const aims = [
     values: (view) => view.ratios('check-f512', view.fastest('grpc-js-stream-s1-f512', 'grpc-js-stream-s8-f512')),
   },
   {
+    id: 'check-vs-stream-cpu',
+    aim: 'the same by client CPU per check',
+    unit: '×',
+    needs: ['check-f512', 'grpc-js-stream-s1-f512', 'grpc-js-stream-s8-f512'],
+    want: 'atLeast',
+    values: (view) =>
+      view
+        .ratios('check-f512', view.fastest('grpc-js-stream-s1-f512', 'grpc-js-stream-s8-f512'), 'clientCpuUsPerCheck')
+        .map((ratio) => 1 / ratio),
+  },
+  {
     id: 'check-vs-http2',
     aim: 'check() against the faster of node:http2 + protobufjs with 1 and 8 streams, 512 in flight',
     unit: '×',
@@ -150,6 +169,17 @@ export const aims = [
     floor: 0.8,
     goal: 1.5,
     values: (view) => view.ratios('check-f512', view.fastest('http2-s1-f512', 'http2-s8-f512')),
+  },
+  {
+    id: 'check-vs-http2-cpu',
+    aim: 'the same by client CPU per check',
+    unit: '×',
+    needs: ['check-f512', 'http2-s1-f512', 'http2-s8-f512'],
+    want: 'atLeast',
+    values: (view) =>
+      view
+        .ratios('check-f512', view.fastest('http2-s1-f512', 'http2-s8-f512'), 'clientCpuUsPerCheck')
+        .map((ratio) => 1 / ratio),
   },
   {
     id: 'one-stream',

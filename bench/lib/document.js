@@ -80,6 +80,16 @@ export async function makeDocument({ options, machine, tookMs, verdicts, results
 
 /**
  * @param {Document} document
+ * @returns {string} figures to five digits, for no measurement has more
+ */
+export function toJson(document) {
+  const round = (/** @type {string} */ _key, /** @type {unknown} */ value) =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+  return `${JSON.stringify(document, round, 2)}\n`;
+}
+
+/**
+ * @param {Document} document
  * @returns {boolean} a floor was missed, or something could not be measured
  */
 export function hasFailed({ aims, results }) {

@@ -33,7 +33,7 @@ function summarizeProfile({ nodes, samples = [], timeDeltas = [] }) {
   let busyUs = 0;
   for (const [index, id] of samples.entries()) {
     const frame = frames.get(id);
-    if (frame === undefined || frame.functionName === '(idle)') continue;
+    if (frame === undefined || frame.functionName === '(idle)' || isProfiler(frame)) continue;
     const us = timeDeltas[index] ?? 0;
     busyUs += us;
     const name = frame.functionName || '(anonymous)';
@@ -47,6 +47,14 @@ function summarizeProfile({ nodes, samples = [], timeDeltas = [] }) {
     .sort((a, b) => b.us - a.us)
     .slice(0, TOP)
     .map(({ name, where, us }) => ({ name, where, sharePercent: (us / busyUs) * 100 }));
+}
+
+/**
+ * The inspector's own work.
+ * @param {{ functionName: string, url: string }} frame
+ */
+function isProfiler({ functionName, url }) {
+  return functionName === 'dispatch' && url === '';
 }
 
 /** @param {string} url */

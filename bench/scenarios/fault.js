@@ -12,6 +12,7 @@ import { faults } from './faults.js';
 import { Tally } from './tally.js';
 
 /** Long enough for the backup to be connected and for the load to be steady. */
+const WARM_UP_MS = 200;
 const BEFORE_MS = 300;
 /** The fault is over when answers have come without a pause for this long... */
 const STEADY_MS = 300;
@@ -55,6 +56,8 @@ async function trial(backup) {
   await client.connect();
   const tally = new Tally();
   const settled = startLoad(client, isAllowed, tally, settings.inFlight);
+  await sleep(WARM_UP_MS);
+  tally.steady();
   await sleep(BEFORE_MS);
   if (tally.answered === 0) throw new Error('no check was answered before the fault');
   tally.fault();
@@ -71,9 +74,10 @@ async function trial(backup) {
 const backup = await Server.start('servers/engine-server.js');
 for (let index = 0; index < settings.trials; index++) {
   const tally = await trial(backup);
-  const { longestSilenceMs, answered, errors, unsettled, settledTwice } = tally;
+  const { longestSilenceMs, steadySilenceMs, answered, errors, unsettled, settledTwice } = tally;
   report({
     longestSilenceMs,
+    steadySilenceMs,
     slowestCheckMs: tally.latencies.summary().maxMs,
     answered,
     errors,

@@ -10,9 +10,17 @@ export class Tally {
   unsettled = 0;
   settledTwice = 0;
   longestSilenceMs = 0;
+  /** The same without a fault, for comparison: what the machine's other work and our own pauses make. */
+  steadySilenceMs = 0;
   latencies = new Latencies();
+  #steadyMs = Infinity;
   #faultMs = Infinity;
   #lastAnswerMs = performance.now();
+
+  /** Streams are open and code is warm: from now on silence counts as the machine's. */
+  steady() {
+    this.#steadyMs = performance.now();
+  }
 
   /** From now on silence counts, if it lasts into the time after the fault. */
   fault() {
@@ -24,8 +32,10 @@ export class Tally {
     if (!allowed) fail(new Error('both engines allow everything, and a check was not allowed'));
     this.answered++;
     const nowMs = performance.now();
-    if (nowMs > this.#faultMs) this.longestSilenceMs = Math.max(this.longestSilenceMs, nowMs - this.#lastAnswerMs);
+    const silenceMs = nowMs - this.#lastAnswerMs;
     this.#lastAnswerMs = nowMs;
+    if (nowMs > this.#faultMs) this.longestSilenceMs = Math.max(this.longestSilenceMs, silenceMs);
+    else if (nowMs > this.#steadyMs) this.steadySilenceMs = Math.max(this.steadySilenceMs, silenceMs);
   }
 
   /**
