@@ -140,6 +140,16 @@ export const aims = [
     values: (view) => view.ratios('check-f64', 'grpc-js-unary-f64', 'clientCpuUsPerCheck').map((ratio) => 1 / ratio),
   },
   {
+    id: 'check-vs-unary-512',
+    aim: 'check() against grpc-js unary, 512 in flight',
+    unit: '×',
+    needs: ['check-f512', 'grpc-js-unary-f512'],
+    want: 'atLeast',
+    floor: 35,
+    goal: 60,
+    values: (view) => view.ratios('check-f512', 'grpc-js-unary-f512'),
+  },
+  {
     id: 'check-vs-stream',
     aim: 'check() against the faster of grpc-js with 1 and 8 streams, 512 in flight',
     unit: '×',
