@@ -39,7 +39,7 @@ class SystemTimer {
   }
 }
 
-/** The real clock: `performance.now`, unreferenced timers, `setImmediate`. */
+/** The real clock: `performance.now`, unreferenced timers, `process.nextTick`, which runs after the promise continuations of a callback. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimeout: (fn, timeoutMs) => (timeoutMs === Infinity ? undefined : new SystemTimer(fn, timeoutMs)),
@@ -47,6 +47,6 @@ export const systemClock: Clock = {
     if (handle instanceof SystemTimer) handle.clear();
   },
   soon: (fn) => {
-    setImmediate(fn);
+    process.nextTick(fn);
   },
 };

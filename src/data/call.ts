@@ -44,8 +44,8 @@ export interface ProtocolCounters {
 export interface CallOwner {
   /** The first answer of this call. */
   onFirstAnswer(call: Call): void;
-  /** A written check settled: there is room for another. */
-  onSettled(call: Call, check: PendingCheck): void;
+  /** A written check settled: there is room for another. `now` in milliseconds of the clock. */
+  onSettled(now: number): void;
   onDrain(call: Call): void;
   /** The call is dead. `unanswered`, in the order they were written, are the owner's again. */
   onDead(call: Call, status: WireStatus, unanswered: PendingCheck[]): void;
@@ -66,6 +66,9 @@ export interface CallInit {
 /** Answers nobody asked for, after which a call is not trusted any more. */
 const MAX_UNKNOWN_ANSWERS = 100;
 
+/** Fewer than these are not worth a write of their own. */
+const YIELD_AFTER_ANSWERS = 32;
+
 /**
  * One generation of a check stream: a call on the wire and the checks written on it. `current` it is written to; `draining` its answers
  * still count; `dead` it is over, and what it owed has gone back to its owner.
@@ -80,6 +83,8 @@ export class Call implements StreamListener, CheckPlace {
   #answered = false;
   #ended = false;
   #unknown = 0;
+  /** Answers since the last write. */
+  #answersInARow = 0;
   #owner: CallOwner;
   readonly #book: CheckBook;
   readonly #codec: CallCodec;
@@ -126,6 +131,7 @@ export class Call implements StreamListener, CheckPlace {
     this.#table.add(check);
     this.carrier.inFlight++;
     this.written++;
+    this.#answersInARow = 0;
   }
 
   /** One check, and no other, ended with a status. */
@@ -167,7 +173,7 @@ export class Call implements StreamListener, CheckPlace {
   /** The check settles otherwise (deadline, abort): its late answer will find a tombstone. */
   forget(check: PendingCheck): void {
     this.#table.abandon(check);
-    this.#released(check);
+    this.#released(this.now());
   }
 
   onMessage(bytes: Uint8Array): void {
@@ -228,7 +234,17 @@ export class Call implements StreamListener, CheckPlace {
       this.#owner.onFirstAnswer(this);
     }
     this.#book.answer(check, response, now);
-    this.#released(check);
+    this.#released(now);
+    this.#yieldToCallers();
+  }
+
+  /** Once half of what the server had to do is done, whoever waited for that may ask on before the rest is delivered. */
+  #yieldToCallers(): void {
+    this.#answersInARow++;
+    const left = this.#table.size;
+    if (this.#answersInARow < YIELD_AFTER_ANSWERS || this.#answersInARow < left || left === 0) return;
+    this.#answersInARow = 0;
+    this.#wire?.yieldTurn?.();
   }
 
   onDrain(): void {
@@ -274,9 +290,9 @@ export class Call implements StreamListener, CheckPlace {
     }
   }
 
-  #released(check: PendingCheck): void {
+  #released(now: number): void {
     this.carrier.inFlight--;
-    this.#owner.onSettled(this, check);
+    this.#owner.onSettled(now);
     this.endWhenAnswered();
   }
 

@@ -222,9 +222,9 @@ export class CheckPipe implements CallOwner, CheckPlace {
     this.#options.edges.onFirstAnswer(call);
   }
 
-  onSettled(): void {
+  onSettled(now: number): void {
     this.#unanswered--;
-    this.lastActiveAt = this.#options.clock.now();
+    this.lastActiveAt = now;
     if (this.outbox.length > 0 || this.#resendLive > 0) this.#flushSoon();
     this.#checkDrained();
   }

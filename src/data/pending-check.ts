@@ -2,6 +2,7 @@ import type { OwnIds, WireId } from '../codec/wire-id.js';
 import type { WheelEntry } from '../core/deadline-wheel.js';
 import type { AuthzClientError } from '../errors.js';
 import type { CheckResponse } from '../types.js';
+import type { InflightEntry } from './inflight.js';
 
 /** Who asked: told exactly once, one way or the other. */
 export interface CheckSink {
@@ -18,7 +19,7 @@ export interface CheckPlace {
 }
 
 /** One accepted check, from admission to settlement. A record: no closure and no timer of its own. */
-export class PendingCheck implements WheelEntry {
+export class PendingCheck implements WheelEntry, InflightEntry {
   /** Undefined for an id of the client's own making. */
   readonly #givenId: string | undefined;
   readonly #ownIds: OwnIds;
@@ -36,6 +37,8 @@ export class PendingCheck implements WheelEntry {
   wheelNext: WheelEntry | null = null;
   wheelPrevious: WheelEntry | null = null;
   wheelSlot = -1;
+  inflightNext: InflightEntry | null = null;
+  inflightPrevious: InflightEntry | null = null;
   queued = false;
   settled = false;
   writtenAt = 0;

@@ -1,4 +1,5 @@
 import type { OwnIds, WireId } from '../codec/wire-id.js';
+import { RenewedMap } from '../core/renewed-map.js';
 
 /** Ids used on the wire that are kept from being used again: at least so many, at most twice that. */
 const LINGERING_IDS = 8_192;
@@ -9,7 +10,7 @@ const LINGERING_IDS = 8_192;
  */
 export class WireIds {
   readonly #own: OwnIds;
-  readonly #inUse = new Set<string>();
+  readonly #inUse = new RenewedMap<string, true>();
   /** A late or repeated answer to them may still come, and must not find the next request of the same id. */
   #lingering = new Set<string>();
   #lingeringBefore: ReadonlySet<string> = new Set();
@@ -29,20 +30,20 @@ export class WireIds {
   /** Takes an id into use, until it is released. */
   take(requestId: string): string {
     const wireId = this.#isSpoken(requestId) || this.#lingers(requestId) ? this.#suffixed(requestId) : requestId;
-    this.#inUse.add(wireId);
+    this.#inUse.set(wireId, true);
     return wireId;
   }
 
   /** The same for a call of its own, which a late answer to another cannot cross. */
   takeAlone(requestId: string): string {
     const wireId = this.#isSpoken(requestId) ? this.#suffixed(requestId) : requestId;
-    this.#inUse.add(wireId);
+    this.#inUse.set(wireId, true);
     return wireId;
   }
 
   /** Takes one into use again that was released just now. */
   retake(wireId: WireId): void {
-    if (typeof wireId === 'string') this.#inUse.add(wireId);
+    if (typeof wireId === 'string') this.#inUse.set(wireId, true);
   }
 
   /** @param lingers an answer to it may still come */

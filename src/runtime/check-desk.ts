@@ -30,8 +30,13 @@ export interface DeskHost {
   onWork(): void;
 }
 
-/** Unanswered on each of a connection's lanes before another is opened: servers commonly answer one stream strictly in sequence. */
-const LANE_DEPTH = 32;
+/**
+ * Servers commonly answer one stream strictly in sequence, so a slow check holds up those behind it. A lane is slow once the first of so many
+ * unanswered checks has waited so long, or the first of fewer in proportion longer; the next is then used. A server that keeps up is asked on
+ * one lane, whose messages share their frames and writes.
+ */
+const SLOW_DEPTH = 32;
+const SLOW_AGE_MS = 5;
 const MAX_LANES = 4;
 
 /** Where checks are taken in: dedup, then a connection, then one of its streams; or the queue, while no connection is usable. */
@@ -192,7 +197,7 @@ export class CheckDesk implements CheckPlace {
   }
 
   #send(connection: PoolConnection, check: PendingCheck): boolean {
-    const lane = this.#pickLane(connection);
+    const lane = this.#pickLane(connection, check.acceptedAt);
     if (lane === undefined) return false;
     const { clock, keepAliveIntervalMs } = this.#host;
     if (connection.inFlight === 0 && clock.now() - connection.lastUsedAt > keepAliveIntervalMs) connection.verify();
@@ -214,22 +219,28 @@ export class CheckDesk implements CheckPlace {
     return this.#host.pickConnection(isAtWork) ?? this.#host.pickConnection(takesChecks);
   }
 
-  #pickLane(connection: PoolConnection): CheckStream | undefined {
+  #pickLane(connection: PoolConnection, now: number): CheckStream | undefined {
     const { lanes } = connection;
-    let best: CheckStream | undefined;
+    let least: CheckStream | undefined;
     for (const lane of lanes) {
-      if (best === undefined || rank(lane) < rank(best)) best = lane;
+      if (lane.pipe.writing && !isSlow(lane, now)) return lane;
+      if (least === undefined || rank(lane) < rank(least)) least = lane;
     }
-    if (best === undefined) return this.#host.openLane(connection);
-    const isDeep = best.pipe.owed >= LANE_DEPTH && lanes.length < MAX_LANES && connection.endpoint.hasStreams;
-    // The last free stream is left to handles, batches and health checks.
-    if (connection.freeStreams < 2) return best;
-    return isDeep ? (this.#host.openLane(connection) ?? best) : best;
+    if (least === undefined) return this.#host.openLane(connection);
+    // One that is opening will soon be written to, and the last free stream is left to handles, batches and health checks.
+    const isFull = lanes.length >= MAX_LANES || !connection.endpoint.hasStreams || connection.freeStreams < 2;
+    if (isFull || !isSlow(least, now)) return least;
+    return this.#host.openLane(connection) ?? least;
   }
 }
 
 const takesChecks = (connection: PoolConnection): boolean => connection.takesChecks;
 const isAtWork = (connection: PoolConnection): boolean => connection.takesChecks && !connection.isBackingOff;
+
+function isSlow({ pipe }: CheckStream, now: number): boolean {
+  const oldest = pipe.oldest();
+  return oldest !== undefined && now - oldest.writtenAt >= SLOW_AGE_MS * Math.max(1, SLOW_DEPTH / pipe.owed);
+}
 
 /** A lane that writes, and owes least. */
 function rank(lane: CheckStream): number {

@@ -57,6 +57,8 @@ export class Http2Call implements WireStream, AbortableStream {
   #headersReceived = false;
   #paused = false;
   #delivering = false;
+  /** Delivery goes on in the next phase of the loop. */
+  #yielding = false;
   /** OK, which waits behind messages that wait for `resume`. */
   #held: WireStatus | undefined;
 
@@ -140,6 +142,12 @@ export class Http2Call implements WireStream, AbortableStream {
     });
   }
 
+  yieldTurn(): void {
+    if (this.#yielding) return;
+    this.#yielding = true;
+    setImmediate(this.#catchUp);
+  }
+
   /** Ends the call from this side, with this status. */
   abort(status: WireStatus): void {
     if (this.#state !== 'open') return;
@@ -153,12 +161,14 @@ export class Http2Call implements WireStream, AbortableStream {
 
   /** From the connection: it is gone. */
   lose(): void {
+    this.#catchUp();
     if (this.#stream === undefined) this.#settle(notSentStatus('the connection was lost before the call was sent'));
     else this.#settle(lostStatus());
   }
 
   /** From the connection: the peer's GOAWAY says that it did not and will not process this call. */
   refuse(reason: string): void {
+    this.#catchUp();
     const message = `the server ends the connection and did not process the call (${reason})`;
     if (this.#stream === undefined) this.#settle(notSentStatus(message));
     else this.#settle({ ...statusFromRst(RstCode.REFUSED_STREAM, this.#rstContext()), message });
@@ -193,7 +203,7 @@ export class Http2Call implements WireStream, AbortableStream {
     const reader = this.#reader;
     const listener = this.#listener;
     try {
-      while (!this.#paused && this.#state === 'open') {
+      while (!this.#paused && !this.#yielding && this.#state === 'open') {
         const message = reader.next();
         if (message === undefined) {
           if (reader.problem !== undefined) this.abort(reader.problem);
@@ -205,6 +215,13 @@ export class Http2Call implements WireStream, AbortableStream {
       this.#delivering = false;
     }
   }
+
+  /** What waited for the next phase is delivered, at the latest before the call's end is. */
+  readonly #catchUp = (): void => {
+    if (!this.#yielding) return;
+    this.#yielding = false;
+    if (this.#state === 'open') this.#deliver();
+  };
 
   #readOn(): void {
     if (this.#paused || this.#state !== 'open') return;
@@ -232,6 +249,7 @@ export class Http2Call implements WireStream, AbortableStream {
 
   /** The server's own status is in. */
   #finish(status: WireStatus): void {
+    this.#catchUp();
     if (status.code === GrpcCode.OK && this.#paused) {
       // All messages are in; taken over from the stream they do not depend on what still happens to it.
       while (this.#stream?.read() != null);
@@ -262,6 +280,7 @@ export class Http2Call implements WireStream, AbortableStream {
   }
 
   #onClose(rstCode: number, error: Error | undefined): void {
+    this.#catchUp();
     // The connection ends it, with what it knows.
     if (this.#host.alive && this.#held === undefined) {
       this.#settle(

@@ -94,6 +94,11 @@ export interface WireStream {
    */
   pause(): void;
   resume(): void;
+  /**
+   * Delivers what else has come in the next phase of the loop, or just before the status: the writes that follow from what was delivered
+   * leave first, and the peer has work while the rest is dealt with. Where it is missing, all is delivered at once.
+   */
+  yieldTurn?(): void;
 }
 
 export type WireMetadata = Readonly<Record<string, string>>;

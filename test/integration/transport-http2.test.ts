@@ -9,7 +9,13 @@ import { VirtualClock } from '../../src/core/virtual-clock.js';
 import { GrpcCode } from '../../src/errors.js';
 import { createHttp2Transport } from '../../src/transport/http2.js';
 import { WINDOW_BYTES } from '../../src/transport/http2-dial.js';
-import type { ConnectOptions, TransportConnection, WireMetadata } from '../../src/transport/port.js';
+import type {
+  ConnectOptions,
+  TransportConnection,
+  WireMetadata,
+  WireStatus,
+  WireStream,
+} from '../../src/transport/port.js';
 import type { Lookup } from '../../src/transport/resolve.js';
 import { RstCode } from '../../src/transport/status.js';
 import { makeCertificates } from '../support/certificates.js';
@@ -628,5 +634,109 @@ describe('http2: whether an idle stream holds the process', () => {
     server.close();
     expect(await exitOf(child)).toBe(0);
     expect(output).toContain('down lost');
+  });
+});
+
+describe('yieldTurn()', () => {
+  /** Yields at its first message, and notes what happens between the messages. */
+  class YieldingRecorder extends StreamRecorder {
+    readonly order: string[] = [];
+    stream: WireStream | undefined;
+
+    override onMessage(bytes: Uint8Array): void {
+      super.onMessage(bytes);
+      this.order.push(this.texts.at(-1) ?? '');
+      if (this.messages.length > 1) return;
+      this.stream?.yieldTurn?.();
+      process.nextTick(() => this.order.push('tick'));
+    }
+
+    override onStatus(status: WireStatus): void {
+      this.order.push(`status ${status.code}`);
+      super.onStatus(status);
+    }
+  }
+
+  async function yieldingCall() {
+    const server = await rawServer();
+    const { connection, recorder: connectionRecorder } = connect(server.address);
+    await connectionRecorder.up();
+    const recorder = new YieldingRecorder();
+    recorder.stream = connection.openStream(STREAM, {}, recorder);
+    const peer = await server.connection();
+    const id = await peer.call();
+    return { stream: recorder.stream, recorder, connectionRecorder, peer, id };
+  }
+
+  const three = Buffer.concat([grpcFrame('a'), grpcFrame('b'), grpcFrame('c')]);
+
+  it('in the middle of three messages of one frame: the rest come once the ticks have run', async () => {
+    const { recorder, peer, id } = await yieldingCall();
+    peer.headers(id);
+    peer.data(id, three);
+    await recorder.received(3);
+    expect(recorder.order).toEqual(['a', 'tick', 'b', 'c']);
+  });
+
+  it('more data before the rest is delivered: all in order', async () => {
+    const { recorder, peer, id } = await yieldingCall();
+    peer.socket.cork();
+    peer.headers(id);
+    peer.data(id, three);
+    peer.data(id, Buffer.concat([grpcFrame('d'), grpcFrame('e')]));
+    peer.socket.uncork();
+    await recorder.received(5);
+    expect(recorder.texts.join('')).toBe('abcde');
+  });
+
+  it.each([
+    { what: 'OK', headers: { 'grpc-status': '0' }, code: GrpcCode.OK },
+    { what: 'UNAVAILABLE', headers: { 'grpc-status': '14' }, code: GrpcCode.UNAVAILABLE },
+  ])('$what right behind the messages: they are delivered first', async ({ headers, code }) => {
+    const { recorder, peer, id } = await yieldingCall();
+    peer.socket.cork();
+    peer.headers(id);
+    peer.data(id, three);
+    peer.headers(id, headers, true);
+    peer.socket.uncork();
+    await recorder.status();
+    expect(recorder.order.filter((one) => one !== 'tick')).toEqual(['a', 'b', 'c', `status ${code}`]);
+  });
+
+  it('RST_STREAM and the end of the connection right behind the messages: they are delivered first', async () => {
+    const { recorder, connectionRecorder, peer, id } = await yieldingCall();
+    peer.socket.cork();
+    peer.headers(id);
+    peer.data(id, three);
+    peer.rst(id, RstCode.INTERNAL_ERROR);
+    peer.socket.end();
+    peer.socket.uncork();
+    await recorder.status();
+    expect(recorder.texts).toEqual(['a', 'b', 'c']);
+    await connectionRecorder.down();
+  });
+
+  it('pause() before the rest is delivered: it waits for resume()', async () => {
+    const { stream, recorder, peer, id } = await yieldingCall();
+    peer.headers(id);
+    peer.data(id, three);
+    await recorder.received(1);
+    stream.pause();
+    peer.send(FrameType.PING, 0, 0, Buffer.alloc(8));
+    await peer.until(() => peer.frames.some((frame) => frame.type === FrameType.PING), 'the ping ack');
+    expect(recorder.texts).toEqual(['a']);
+    stream.resume();
+    await recorder.received(3);
+    expect(recorder.texts).toEqual(['a', 'b', 'c']);
+  });
+
+  it('cancel() before the rest is delivered: nothing more comes but the status', async () => {
+    const { stream, recorder, peer, id } = await yieldingCall();
+    peer.headers(id);
+    peer.data(id, three);
+    await recorder.received(1);
+    stream.cancel();
+    expect(await recorder.status()).toMatchObject({ code: GrpcCode.CANCELLED });
+    expect([recorder.texts, recorder.late]).toEqual([['a'], 0]);
   });
 });

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { InflightTable } from '../../src/data/inflight.js';
+import type { WireId } from '../../src/codec/wire-id.js';
+import { type InflightEntry, InflightTable } from '../../src/data/inflight.js';
 
-interface Item {
-  readonly wireId: string;
-}
+type Item = InflightEntry;
 
-const item = (wireId: string): Item => ({ wireId });
+const item = (wireId: WireId): Item => ({ wireId, inflightNext: null, inflightPrevious: null });
 
 test('requests written, answered out of order: each is given once and the rest stay in write order', () => {
   const table = new InflightTable<Item>();
@@ -111,4 +110,39 @@ test('dead call, drained: tombstones and settled ids are forgotten with it', () 
   expect(table.drain().map(({ wireId }) => wireId)).toEqual(['live']);
   expect([table.isTombstone('gone'), table.recentlySettled('done')]).toEqual([false, false]);
   expect(table.add(item('gone'))).toBe(true);
+});
+
+test('any numbers and texts added, taken and given up: as in a Map, and the oldest first', () => {
+  // Few of the low bits differ, so that many meet in one place.
+  const id = fc.oneof(
+    fc.record({ place: fc.nat(3), turn: fc.nat(2 ** 40) }).map(({ place, turn }) => turn * 64 + place),
+    fc.nat(30).map(String),
+  );
+  const step = fc.record({ id, kind: fc.constantFrom('add', 'add', 'take', 'abandon') });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+      const table = new InflightTable<Item>();
+      const model = new Map<WireId, Item>();
+      const used = new Set<WireId>();
+      for (const { id: wireId, kind } of steps) {
+        if (kind === 'add') {
+          if (used.has(wireId)) continue;
+          used.add(wireId);
+          const added = item(wireId);
+          expect(table.add(added)).toBe(true);
+          model.set(wireId, added);
+        } else {
+          const [eldest] = model.keys();
+          const chosen = used.has(wireId) ? wireId : (eldest ?? wireId);
+          const known = model.get(chosen);
+          if (kind === 'take') expect(table.take(chosen)).toBe(known);
+          else if (known !== undefined) expect(table.abandon(known)).toBe(true);
+          model.delete(chosen);
+        }
+        expect(table.size).toBe(model.size);
+        expect(table.oldest()).toBe(model.values().next().value);
+      }
+      expect(table.drain()).toEqual([...model.values()]);
+    }),
+  );
 });
