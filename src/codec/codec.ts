@@ -38,7 +38,8 @@ export interface BuiltResponse {
 export interface Codec {
   /** `wireId` goes in the place of the request's own id. */
   encodeCheckRequest(request: CheckRequest, wireId: WireId): Uint8Array;
-  decodeCheckResponse(bytes: Uint8Array): DecodedResponse;
+  /** Of what lies in `bytes` from `start` to `end`; by default all. */
+  decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
   /** Judges by the asked actions alone: one that was not answered, or with an effect unknown here, is UNSPECIFIED. */
   buildResponse(decoded: DecodedResponse, requestId: string, actions: readonly string[]): BuiltResponse;
   /** `wireIds` go with `requests`. */
@@ -101,8 +102,8 @@ class WireCodec implements Codec {
     }
   }
 
-  decodeCheckResponse(bytes: Uint8Array): DecodedResponse {
-    return this.#decoder.decode(bytes);
+  decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse {
+    return this.#decoder.decode(bytes, start, end);
   }
 
   decodeBatch(bytes: Uint8Array): DecodedResponse[] {

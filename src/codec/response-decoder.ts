@@ -5,7 +5,7 @@ import type { ActionResult, ResponseMetadata } from '../types.js';
 import { Effect } from '../types.js';
 import { DecodedResults } from './results.js';
 import type { OwnIds, WireId } from './wire-id.js';
-import { WireReader } from './wire-reader.js';
+import { numberAfter, WireReader } from './wire-reader.js';
 
 /** An answer as the server gave it; what was asked decides what it means. */
 export interface DecodedResponse {
@@ -25,18 +25,28 @@ interface KnownBody {
 const KNOWN_BODIES = 512;
 const MAX_KNOWN_BYTES = 1024;
 
-function hashOf(bytes: Uint8Array, start: number): number {
-  // FNV-1a. Only a first look: the bytes themselves are compared, so a collision costs a decoding and nothing else.
+function hashOf(bytes: Uint8Array, start: number, end: number): number {
+  // FNV-1a, of four bytes a step. Only a first look: the bytes themselves are compared, so a collision costs a decoding and nothing else.
   let hash = 0x811c9dc5;
-  for (let index = start; index < bytes.length; index += 1)
-    hash = Math.imul(hash ^ (bytes[index] as number), 0x01000193);
+  let index = start;
+  for (; index + 4 <= end; index += 4) {
+    const word =
+      (bytes[index] as number) |
+      ((bytes[index + 1] as number) << 8) |
+      ((bytes[index + 2] as number) << 16) |
+      ((bytes[index + 3] as number) << 24);
+    hash = Math.imul(hash ^ word, 0x01000193);
+    // A product's low bits know nothing of a factor's high ones.
+    hash ^= hash >>> 15;
+  }
+  for (; index < end; index += 1) hash = Math.imul(hash ^ (bytes[index] as number), 0x01000193);
   return (hash ^ (hash >>> 15)) & (KNOWN_BODIES - 1);
 }
 
-function endsWith(bytes: Uint8Array, start: number, tail: Uint8Array): boolean {
-  if (bytes.length - start !== tail.length) return false;
-  for (let index = 0; index < tail.length; index += 1) {
-    if (bytes[start + index] !== tail[index]) return false;
+function isPart(bytes: Uint8Array, start: number, end: number, part: Uint8Array): boolean {
+  if (end - start !== part.length) return false;
+  for (let index = 0; index < part.length; index += 1) {
+    if (bytes[start + index] !== part[index]) return false;
   }
   return true;
 }
@@ -48,6 +58,8 @@ function endsWith(bytes: Uint8Array, start: number, tail: Uint8Array): boolean {
 export class ResponseDecoder {
   readonly #ownIds: OwnIds;
   readonly #reader = new WireReader();
+  /** See `#ownIdEnd`. */
+  #ownId = -1;
   /** By hash; a newcomer replaces who sits there. */
   readonly #known = new Array<KnownBody | undefined>(KNOWN_BODIES).fill(undefined);
 
@@ -55,29 +67,53 @@ export class ResponseDecoder {
     this.#ownIds = ownIds;
   }
 
-  /** Throws ProtocolError, with the request's id where that much could be read. */
-  decode(bytes: Uint8Array): DecodedResponse {
+  /**
+   * Decodes the message that lies from `start` to `end`. Throws ProtocolError, with the request's id where that much could be read.
+   */
+  decode(bytes: Uint8Array, start = 0, end = bytes.length): DecodedResponse {
+    // Servers write the fields in order, so the id stands first and the body behind it.
+    const bodyStart = this.#ownIdEnd(bytes, start, end);
+    if (bodyStart === -1) return this.#read(bytes, start, end);
+    const known = this.#lookUp(bytes, bodyStart, end);
+    return known === undefined ? this.#read(bytes, start, end) : { requestId: this.#ownId, results: known };
+  }
+
+  /** Where the message's first field ends, if that is an id of this client's making, which is then `#ownId`; otherwise -1. */
+  #ownIdEnd(bytes: Uint8Array, start: number, end: number): number {
+    const idStart = start + 2;
+    // A length of one byte: longer ids are not ours.
+    const idEnd = idStart + (bytes[start + 1] as number);
+    const { bytes: prefix } = this.#ownIds;
+    if (end < idStart || idEnd > end || bytes[start] !== 0x0a || prefix.length === 0) return -1;
+    this.#ownId = numberAfter(prefix, bytes, idStart, idEnd);
+    return this.#ownId === -1 ? -1 : idEnd;
+  }
+
+  #lookUp(bytes: Uint8Array, start: number, end: number): DecodedResults | undefined {
+    if (end - start > MAX_KNOWN_BYTES) return undefined;
+    const known = this.#known[hashOf(bytes, start, end)];
+    return known !== undefined && isPart(bytes, start, end, known.bytes) ? known.results : undefined;
+  }
+
+  #read(bytes: Uint8Array, start: number, end: number): DecodedResponse {
     const reader = this.#reader;
     let requestId: WireId = '';
     try {
-      reader.reset(bytes);
-      // Servers write the fields in order, so the id stands first and the body behind it.
-      if (bytes[0] === 0x0a) {
+      reader.reset(bytes, start, end);
+      if (bytes[start] === 0x0a) {
         reader.tag();
         requestId = this.#id();
       }
       const bodyStart = reader.position;
-      const mayBeKnown = bytes.length - bodyStart <= MAX_KNOWN_BYTES;
-      const slot = mayBeKnown ? hashOf(bytes, bodyStart) : 0;
-      if (mayBeKnown) {
-        const known = this.#known[slot];
-        if (known !== undefined && endsWith(bytes, bodyStart, known.bytes))
-          return { requestId, results: known.results };
-      }
+      const known = this.#lookUp(bytes, bodyStart, end);
+      if (known !== undefined) return { requestId, results: known };
       const decoded = this.#body(requestId);
       // Metadata tells how long it took and never comes twice; a second id would not be the body's.
-      if (mayBeKnown && decoded.metadata === undefined && decoded.requestId === requestId) {
-        this.#known[slot] = { bytes: Uint8Array.prototype.slice.call(bytes, bodyStart), results: decoded.results };
+      const mayBeKnown =
+        end - bodyStart <= MAX_KNOWN_BYTES && decoded.metadata === undefined && decoded.requestId === requestId;
+      if (mayBeKnown) {
+        const body = Uint8Array.prototype.slice.call(bytes, bodyStart, end);
+        this.#known[hashOf(bytes, bodyStart, end)] = { bytes: body, results: decoded.results };
       }
       return decoded;
     } catch (error) {

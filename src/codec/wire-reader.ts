@@ -13,13 +13,15 @@ const NOTHING = Buffer.alloc(0);
 
 export class WireReader {
   #buffer: Buffer = NOTHING;
+  #start = 0;
   #position = 0;
   #end = 0;
 
-  reset(bytes: Uint8Array): void {
+  reset(bytes: Uint8Array, start = 0, end = bytes.length): void {
     this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#position = 0;
-    this.#end = bytes.length;
+    this.#start = start;
+    this.#position = start;
+    this.#end = end;
   }
 
   /** Lets the message go. */
@@ -105,30 +107,17 @@ export class WireReader {
     return buffer.toString('utf8', start, end);
   }
 
-  /**
-   * A text that is these ASCII bytes and the digits of a whole number behind them, as `WireWriter.numbered` writes them: the number. -1 for any
-   * other, which is then still to be read.
-   */
+  /** A text that is these ASCII bytes and the digits of a whole number behind them: the number. -1 for any other, which is then still to be read. */
   numbered(prefix: Uint8Array): number {
     const buffer = this.#buffer;
     // Less than 128 bytes, so its length is one byte.
     const length = buffer[this.#position] as number;
     const start = this.#position + 1;
     const end = start + length;
-    const digitsStart = start + prefix.length;
-    const digits = end - digitsStart;
-    if (length > 0x7f || end > this.#end || digits < 1 || digits > MAX_SAFE_DIGITS) return -1;
-    for (let index = 0; index < prefix.length; index += 1) if (buffer[start + index] !== prefix[index]) return -1;
-    // One text a number: no leading zeros.
-    if (buffer[digitsStart] === 0x30) return -1;
-    let value = 0;
-    for (let index = digitsStart; index < end; index += 1) {
-      const digit = (buffer[index] as number) - 0x30;
-      if (digit < 0 || digit > 9) return -1;
-      value = value * 10 + digit;
-    }
-    this.#position = end;
-    return value;
+    if (length > 0x7f || end > this.#end) return -1;
+    const number = numberAfter(prefix, buffer, start, end);
+    if (number !== -1) this.#position = end;
+    return number;
   }
 
   /** Passes over a field of any kind, unknown ones among them. */
@@ -182,6 +171,23 @@ export class WireReader {
   }
 
   #fail(what: string): never {
-    throw new Error(`met ${what} at byte ${this.#position}`);
+    throw new Error(`met ${what} at byte ${this.#position - this.#start}`);
   }
+}
+
+/** The whole number whose digits stand behind these ASCII bytes, as `WireWriter.numbered` writes them; -1 for any other text. */
+export function numberAfter(prefix: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
+  const digitsStart = start + prefix.length;
+  const digits = end - digitsStart;
+  if (digits < 1 || digits > MAX_SAFE_DIGITS) return -1;
+  for (let index = 0; index < prefix.length; index += 1) if (bytes[start + index] !== prefix[index]) return -1;
+  // One text a number: no leading zeros.
+  if (bytes[digitsStart] === 0x30) return -1;
+  let value = 0;
+  for (let index = digitsStart; index < end; index += 1) {
+    const digit = (bytes[index] as number) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
 }

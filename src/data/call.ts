@@ -24,7 +24,7 @@ export interface CallCarrier {
 }
 
 export interface CallCodec {
-  decodeCheckResponse(bytes: Uint8Array): DecodedResponse;
+  decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
   buildResponse(
     decoded: DecodedResponse,
     requestId: string,
@@ -176,12 +176,12 @@ export class Call implements StreamListener, CheckPlace {
     this.#released(this.now());
   }
 
-  onMessage(bytes: Uint8Array): void {
+  onMessage(bytes: Uint8Array, start: number, end: number): void {
     const now = this.now();
     this.carrier.noteReceived(now);
     let decoded: DecodedResponse;
     try {
-      decoded = this.#codec.decodeCheckResponse(bytes);
+      decoded = this.#codec.decodeCheckResponse(bytes, start, end);
     } catch {
       // Whose answer it was cannot be known: the stream is replaced and what it owes is asked again.
       this.#counters.malformedAnswers++;

@@ -374,7 +374,7 @@ export class PoolConnection implements CallCarrier, Routable {
     const slots = this.#slots;
     slots.take();
     return transport.openStream(path, headers, {
-      onMessage: (bytes) => listener.onMessage(bytes),
+      onMessage: (bytes, start, end) => listener.onMessage(bytes, start, end),
       onDrain: () => listener.onDrain(),
       onStatus: (status) => {
         slots.release();

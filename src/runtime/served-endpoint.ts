@@ -121,8 +121,8 @@ export class ServedEndpoint {
     for (const connection of this.connections) {
       if (!connection.allowsWatch || !connection.hasRoom) continue;
       const watch: WireStream | undefined = connection.openStream(HEALTH_WATCH, {
-        onMessage: (bytes) => {
-          if (this.#watch === watch) this.#noteWatchedBytes(bytes);
+        onMessage: (bytes, start, end) => {
+          if (this.#watch === watch) this.#noteWatchedBytes(bytes.subarray(start, end));
         },
         onDrain: () => undefined,
         onStatus: ({ code }) => {

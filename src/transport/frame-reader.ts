@@ -9,9 +9,13 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /**
  * Takes chunks and gives messages, one a call, so that reading can stop between any two of them. A message that lies whole in its chunk
- * is a view of it and costs no copy.
+ * is read from there: it costs neither a copy nor a view.
  */
 export class FrameReader {
+  /** The message read last, without its header: these bytes, from `start` to `end`. */
+  bytes: Uint8Array = NOTHING;
+  start = 0;
+  end = 0;
   readonly #maxMessageBytes: number;
   #chunk = NOTHING;
   #offset = 0;
@@ -53,27 +57,30 @@ export class FrameReader {
     }
   }
 
-  /** The next message without its header, or undefined where there is none yet, or a `problem`. */
-  next(): Buffer | undefined {
+  /** Reads the next message; false where there is none yet, or a `problem`. */
+  next(): boolean {
     const chunk = this.#chunk;
     const start = this.#offset + FRAME_HEADER_BYTES;
     if (start <= chunk.length && this.#headerFilled === 0) {
       const length = this.#lengthAt(chunk, this.#offset);
-      if (length === -1) return undefined;
+      if (length === -1) return false;
       const end = start + length;
       if (end <= chunk.length) {
         this.#offset = end;
-        return chunk.subarray(start, end);
+        this.bytes = chunk;
+        this.start = start;
+        this.end = end;
+        return true;
       }
     }
     return this.#nextCut();
   }
 
-  #nextCut(): Buffer | undefined {
+  #nextCut(): boolean {
     while (this.#hasBytes()) {
       const body = this.#body ?? this.#cutBody();
       if (body === undefined) {
-        if (this.#problem !== undefined) return undefined;
+        if (this.#problem !== undefined) return false;
         continue;
       }
       const end = Math.min(this.#chunk.length, this.#offset + body.length - this.#bodyFilled);
@@ -82,9 +89,14 @@ export class FrameReader {
       if (this.#bodyFilled < body.length) continue;
       this.#body = undefined;
       this.#headerFilled = 0;
-      return body;
+      this.bytes = body;
+      this.start = 0;
+      this.end = body.length;
+      return true;
     }
-    return undefined;
+    // Used up: the chunk, which may be a view of much more, is let go.
+    this.bytes = NOTHING;
+    return false;
   }
 
   /** Goes on to the next chunk where this one is used up. */
@@ -93,7 +105,6 @@ export class FrameReader {
       const next = this.#backlog[this.#backlogHead];
       this.#offset = 0;
       if (next === undefined) {
-        // Used up: the chunk, which may be a view of much more, is let go.
         this.#chunk = NOTHING;
         this.#backlog = [];
         this.#backlogHead = 0;

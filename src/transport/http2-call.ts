@@ -204,12 +204,11 @@ export class Http2Call implements WireStream, AbortableStream {
     const listener = this.#listener;
     try {
       while (!this.#paused && !this.#yielding && this.#state === 'open') {
-        const message = reader.next();
-        if (message === undefined) {
+        if (!reader.next()) {
           if (reader.problem !== undefined) this.abort(reader.problem);
           break;
         }
-        listener.onMessage(message);
+        listener.onMessage(reader.bytes, reader.start, reader.end);
       }
     } finally {
       this.#delivering = false;

@@ -50,8 +50,8 @@ export function unaryCall(
       path,
       options.metadata ?? {},
       {
-        onMessage: (message) => {
-          if (answer === undefined) answer = message;
+        onMessage: (bytes, start, end) => {
+          if (answer === undefined) answer = bytes.subarray(start, end);
           else call.abort(brokenStatus('the server sent more than one answer to a unary call'));
         },
         onDrain: () => undefined,

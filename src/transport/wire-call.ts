@@ -87,7 +87,7 @@ export class WireCall implements WireStream {
       this.abort(brokenStatus(`the server sent ${what}`));
       return;
     }
-    this.#listener.onMessage(frame.subarray(FRAME_HEADER_BYTES));
+    this.#listener.onMessage(frame, FRAME_HEADER_BYTES, frame.length);
     this.#read();
   }
 

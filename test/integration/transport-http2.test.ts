@@ -121,13 +121,13 @@ async function wideOpenEcho(): Promise<string> {
 
 /** Lets a recorder close the connection within one of its callbacks, after recording. */
 function closeWithin<Name extends string>(
-  recorder: Record<Name, (argument: never) => void>,
+  recorder: Record<Name, (...args: never[]) => void>,
   name: Name,
   connection: TransportConnection,
 ): void {
   const original = recorder[name].bind(recorder);
-  recorder[name] = (argument) => {
-    original(argument);
+  recorder[name] = (...args) => {
+    original(...args);
     connection.close();
   };
 }
@@ -280,8 +280,8 @@ describe('http2: reading', () => {
     const recorder = new StreamRecorder();
     const stream = connection.openStream(STREAM, {}, recorder);
     const onMessage = recorder.onMessage.bind(recorder);
-    recorder.onMessage = (bytes) => {
-      onMessage(bytes);
+    recorder.onMessage = (...message) => {
+      onMessage(...message);
       stream.pause();
     };
     const id = await peer.call();
@@ -304,8 +304,8 @@ describe('http2: reading', () => {
     const recorder = new StreamRecorder();
     const stream = connection.openStream(STREAM, {}, recorder);
     const onMessage = recorder.onMessage.bind(recorder);
-    recorder.onMessage = (bytes) => {
-      onMessage(bytes);
+    recorder.onMessage = (...message) => {
+      onMessage(...message);
       stream.cancel();
     };
     const id = await peer.call();
@@ -643,8 +643,8 @@ describe('yieldTurn()', () => {
     readonly order: string[] = [];
     stream: WireStream | undefined;
 
-    override onMessage(bytes: Uint8Array): void {
-      super.onMessage(bytes);
+    override onMessage(bytes: Uint8Array, start: number, end: number): void {
+      super.onMessage(bytes, start, end);
       this.order.push(this.texts.at(-1) ?? '');
       if (this.messages.length > 1) return;
       this.stream?.yieldTurn?.();

@@ -96,9 +96,9 @@ export class StreamRecorder extends Changes implements StreamListener {
   /** Anything that came after the status. */
   late = 0;
 
-  onMessage(bytes: Uint8Array): void {
+  onMessage(bytes: Uint8Array, start: number, end: number): void {
     if (this.statuses.length > 0) this.late += 1;
-    this.messages.push(Buffer.from(bytes));
+    this.messages.push(Buffer.from(bytes.subarray(start, end)));
     this.changed();
   }
 
