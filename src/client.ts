@@ -1,6 +1,7 @@
 import type { ActorRefFrom } from 'xstate';
 import type { clientMachine } from '../machines/index.js';
 import { type DecodedResponse, FrozenResults } from './codec/codec.js';
+import { messageIn } from './core/framed-message.js';
 import { refuseOversize } from './data/message-size.js';
 import {
   AuthzClientError,
@@ -521,7 +522,7 @@ export class AuthzClient implements TypedEmitter {
 
   async #manage(path: string, bytes: Uint8Array): Promise<Uint8Array> {
     this.#runtime.lifecycle.refuseWhenClosing('policy management');
-    refuseOversize(bytes, this.#options.maxMessageBytes, 'source');
+    refuseOversize(bytes.length, this.#options.maxMessageBytes, 'source');
     try {
       return await this.#runtime.unary.exchange({ path, bytes, timeoutMs: this.#options.timeoutMs, idempotent: false });
     } finally {
@@ -567,8 +568,8 @@ export class AuthzClient implements TypedEmitter {
     const { env, unary, book, clock } = this.#runtime;
     const { codec, counters } = env;
     const { requestId } = request;
-    const bytes = encodeRequest(codec, request, wireId);
-    refuseOversize(bytes, this.#options.maxMessageBytes, 'request', requestId);
+    const bytes = messageIn(encodeRequest(codec, request, wireId));
+    refuseOversize(bytes.length, this.#options.maxMessageBytes, 'request', requestId);
     const actions = [...request.actions];
     const startedAt = clock.now();
     book.totals.total++;
@@ -625,7 +626,7 @@ export class AuthzClient implements TypedEmitter {
       valid.map(({ request }) => request),
       valid.map(({ wireId }) => wireId),
     );
-    refuseOversize(bytes, this.#options.maxMessageBytes, 'requests');
+    refuseOversize(bytes.length, this.#options.maxMessageBytes, 'requests');
     const { totals } = book;
     const startedAt = clock.now();
     totals.total += valid.length;

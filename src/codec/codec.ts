@@ -1,5 +1,6 @@
 /** Between the client's data types and the bytes of `authz.v1` and `grpc.health.v1`. */
 
+import { type FramedMessage, messageIn } from '../core/framed-message.js';
 import type {
   CheckRequest,
   CheckResponse,
@@ -37,7 +38,7 @@ export interface BuiltResponse {
  */
 export interface Codec {
   /** `wireId` goes in the place of the request's own id. */
-  encodeCheckRequest(request: CheckRequest, wireId: WireId): Uint8Array;
+  encodeCheckRequest(request: CheckRequest, wireId: WireId): FramedMessage;
   /** Of what lies in `bytes` from `start` to `end`; by default all. */
   decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
   /** Judges by the asked actions alone: one that was not answered, or with an effect unknown here, is UNSPECIFIED. */
@@ -75,7 +76,7 @@ class WireCodec implements Codec {
     this.#encoder = new RequestEncoder(ownIds);
   }
 
-  encodeCheckRequest(request: CheckRequest, wireId: WireId): Uint8Array {
+  encodeCheckRequest(request: CheckRequest, wireId: WireId): FramedMessage {
     const encoder = this.#borrowEncoder();
     try {
       return encoder.check(request, wireId);
@@ -87,7 +88,7 @@ class WireCodec implements Codec {
   encodeBatch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array {
     const encoder = this.#borrowEncoder();
     try {
-      return encoder.batch(requests, wireIds);
+      return messageIn(encoder.batch(requests, wireIds));
     } finally {
       this.#encoder = encoder;
     }
@@ -96,7 +97,7 @@ class WireCodec implements Codec {
   encodeHealthCheck(service: string): Uint8Array {
     const encoder = this.#borrowEncoder();
     try {
-      return encoder.singleText(service, 'serviceName');
+      return messageIn(encoder.singleText(service, 'serviceName'));
     } finally {
       this.#encoder = encoder;
     }

@@ -3,6 +3,7 @@
 import type { JsonSink } from '../core/json.js';
 import { JsonWalk } from '../core/json.js';
 import { ConfigurationError } from '../errors.js';
+import type { FramedMessage } from '../core/framed-message.js';
 import type { Attributes, CheckRequest } from '../types.js';
 import type { OwnIds, WireId } from './wire-id.js';
 import { WireWriter } from './wire-writer.js';
@@ -82,14 +83,14 @@ export class RequestEncoder {
   }
 
   /** A `CheckRequest`. Throws ConfigurationError naming the path and the rule. */
-  check(request: CheckRequest, wireId: WireId): Uint8Array {
+  check(request: CheckRequest, wireId: WireId): FramedMessage {
     this.#writer.abort();
     this.#request(request, wireId);
     return this.#writer.finish();
   }
 
   /** A `CheckBatchRequest`. `wireIds` go with `requests`. */
-  batch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array {
+  batch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): FramedMessage {
     this.#writer.abort();
     requests.forEach((request, index) => {
       this.#writer.begin(0x0a);
@@ -100,7 +101,7 @@ export class RequestEncoder {
   }
 
   /** A message whose only field is the string 1. */
-  singleText(value: string, path: string): Uint8Array {
+  singleText(value: string, path: string): FramedMessage {
     this.#writer.abort();
     this.#text(0x0a, value, path);
     return this.#writer.finish();

@@ -1,5 +1,7 @@
 /** Writes protobuf straight into the outgoing buffer: no list of operations, no object per field, one pass. */
 
+import { FRAME_HEADER_BYTES, type FramedMessage, writeFrameHeader } from '../core/framed-message.js';
+
 /** Messages are cut one after another from slabs of this size, as Node cuts small buffers from its pool. */
 const SLAB_BYTES = 32_768;
 /** A text of this length has at most 126 bytes, so its length takes one byte. Up to here a loop is faster than a native call. */
@@ -10,37 +12,44 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 export class WireWriter {
   #buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  /** Where the message under way begins. */
+  /** Where the message under way begins: its header, for which room is left. */
   #start = 0;
-  #position = 0;
-  /** Where the lengths of the open submessages go, from the message's start. */
+  #position = FRAME_HEADER_BYTES;
+  /** Where the lengths of the open submessages go, from the message's start; as many as `#depth` says. */
   readonly #marks: number[] = [];
+  #depth = 0;
 
   /** The message, which is no more written to; the next one begins. */
-  finish(): Uint8Array {
-    const message = this.#buffer.subarray(this.#start, this.#position);
+  finish(): FramedMessage {
+    const message = { bytes: this.#buffer, start: this.#start, end: this.#position };
+    writeFrameHeader(this.#buffer, this.#start, this.#position);
     this.#start = this.#position;
+    this.abort();
     return message;
   }
 
   /** Forgets what was written since the last `finish`. */
   abort(): void {
     this.#position = this.#start;
-    this.#marks.length = 0;
+    this.#depth = 0;
+    this.#reserve(FRAME_HEADER_BYTES);
+    this.#position += FRAME_HEADER_BYTES;
   }
 
   /** Opens a submessage. `tag` here and below is the whole key, field and wire type, of one byte. */
   begin(tag: number): void {
     this.#reserve(2);
     this.#buffer[this.#position] = tag;
-    this.#marks.push(this.#position + 1 - this.#start);
+    this.#marks[this.#depth] = this.#position + 1 - this.#start;
+    this.#depth += 1;
     // Most submessages are short: room is left for a length of one byte, and made where it takes more.
     this.#position += 2;
   }
 
   /** Closes the submessage opened last. */
   end(): void {
-    const mark = this.#start + (this.#marks.pop() ?? 0);
+    this.#depth -= 1;
+    const mark = this.#start + (this.#marks[this.#depth] ?? 0);
     const length = this.#position - mark - 1;
     if (length < 0x80) {
       this.#buffer[mark] = length;

@@ -118,7 +118,7 @@ export class Call implements StreamListener, CheckPlace {
   tryWrite(check: PendingCheck, now: number): WriteResult {
     const wire = this.#wire;
     if (this.state !== 'current' || wire === undefined) return 'closed';
-    const result = wire.write(check.bytes);
+    const result = wire.writeFramed(check.message);
     if (result === 'accepted') this.take(check, now);
     return result;
   }

@@ -3,6 +3,7 @@ import { DeadlineWheel } from '../core/deadline-wheel.js';
 import type { Clock } from '../core/clock.js';
 import { type AuthzClientError, BackpressureError, ConnectionError, TimeoutError } from '../errors.js';
 import type { CheckInput, CheckRequest, CheckResponse } from '../types.js';
+import { FRAME_HEADER_BYTES, type FramedMessage } from '../core/framed-message.js';
 import { OwnRequest } from './own-request.js';
 import { refuseOversize } from './message-size.js';
 import { type CheckSink, PendingCheck } from './pending-check.js';
@@ -15,7 +16,7 @@ export interface CheckBookOptions {
   readonly maxPendingChecks: number;
   readonly maxPendingBytes: number;
   readonly maxMessageBytes: number;
-  readonly encode: (request: CheckRequest, wireId: WireId) => Uint8Array;
+  readonly encode: (request: CheckRequest, wireId: WireId) => FramedMessage;
   /** Told when the last accepted check has settled, and when the first is accepted. */
   readonly onBusy: (busy: boolean) => void;
   /** Why no endpoint is served, or undefined while one is. */
@@ -82,11 +83,12 @@ export class CheckBook {
     }
     const givenId = request instanceof OwnRequest ? undefined : request.requestId;
     const wireId = request instanceof OwnRequest ? request.number : this.#ids.take(request.requestId);
-    let bytes: Uint8Array;
+    let message: FramedMessage;
     try {
-      bytes = encode(request, wireId);
-      if (bytes.length > maxMessageBytes) refuseOversize(bytes, maxMessageBytes, 'request', request.requestId);
-      if (this.#bytes + bytes.length > this.#options.maxPendingBytes) throw this.#tooManyBytes(request.requestId);
+      message = encode(request, wireId);
+      const byteLength = message.end - message.start - FRAME_HEADER_BYTES;
+      if (byteLength > maxMessageBytes) refuseOversize(byteLength, maxMessageBytes, 'request', request.requestId);
+      if (this.#bytes + byteLength > this.#options.maxPendingBytes) throw this.#tooManyBytes(request.requestId);
     } catch (error) {
       this.#ids.release(wireId, false);
       throw error;
@@ -96,7 +98,7 @@ export class CheckBook {
       ownIds,
       wireId,
       actions: this.#keep(request.actions),
-      bytes,
+      message,
       sink,
       acceptedAt: now,
       timeoutMs,
@@ -120,7 +122,7 @@ export class CheckBook {
       ownIds,
       wireId: '',
       actions: request.actions,
-      bytes: NO_BYTES,
+      message: NO_MESSAGE,
       sink,
       acceptedAt: now,
       timeoutMs,
@@ -154,13 +156,13 @@ export class CheckBook {
 
   /** Admits what a settled check asked once more, to its old deadline, for the same sink. */
   renew(check: PendingCheck): PendingCheck {
-    const { requestId, wireId, actions, bytes, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
+    const { requestId, wireId, actions, message, sink, acceptedAt, timeoutMs, deadlineAt, counted } = check;
     const renewed = new PendingCheck({
       givenId: requestId,
       ownIds: this.#options.ownIds,
       wireId,
       actions,
-      bytes,
+      message,
       sink,
       acceptedAt,
       timeoutMs,
@@ -217,7 +219,7 @@ export class CheckBook {
   }
 
   #admit(check: PendingCheck): void {
-    this.#bytes += check.bytes.length;
+    this.#bytes += check.byteLength;
     if (check.counted) this.totals.total++;
     this.#wheel.add(check);
     if (++this.#size === 1) this.#options.onBusy(true);
@@ -228,7 +230,7 @@ export class CheckBook {
     check.settled = true;
     this.#wheel.remove(check);
     if (typeof check.wireId === 'string') this.#ids.release(check.wireId, check.outcome === 'unknown');
-    this.#bytes -= check.bytes.length;
+    this.#bytes -= check.byteLength;
     if (--this.#size === 0) this.#options.onBusy(false);
     return true;
   }
@@ -278,4 +280,4 @@ function leave(check: PendingCheck): void {
   place?.forget(check);
 }
 
-const NO_BYTES = new Uint8Array(0);
+const NO_MESSAGE: FramedMessage = { bytes: new Uint8Array(0), start: 0, end: 0 };

@@ -14,7 +14,7 @@ export interface OutboxLimits {
 }
 
 export interface OutboxItem {
-  readonly bytes: Uint8Array;
+  readonly byteLength: number;
   /** Kept by the outbox: true while the item is in it. */
   queued: boolean;
 }
@@ -68,13 +68,13 @@ export class Outbox<T extends OutboxItem> {
   /** False, and the item not taken, when it would exceed a bound or is queued already. */
   offer(item: T): boolean {
     if (item.queued || this.#length >= this.#limits.maxBufferSize) return false;
-    if (this.#bytes + item.bytes.length > this.#limits.maxBufferBytes) return false;
+    if (this.#bytes + item.byteLength > this.#limits.maxBufferBytes) return false;
     // Its old slot would be taken for the new one.
     if (this.#holes.size > 0 && this.#holes.has(item)) this.#compact();
     item.queued = true;
     this.#ring.push(item);
     this.#length += 1;
-    this.#bytes += item.bytes.length;
+    this.#bytes += item.byteLength;
     if (this.#length > this.#peakLength) this.#peakLength = this.#length;
     if (!this.#isHigh && this.#length >= this.#limits.highWaterMark) {
       this.#isHigh = true;
@@ -100,10 +100,10 @@ export class Outbox<T extends OutboxItem> {
   remove(item: T): boolean {
     if (!item.queued) return false;
     this.#holes.add(item);
-    this.#holeBytes += item.bytes.length;
+    this.#holeBytes += item.byteLength;
     if (
       this.#holes.size > Math.max(this.#length - 1, MIN_HOLES) ||
-      this.#holeBytes > Math.max(this.#bytes - item.bytes.length, MIN_HOLE_BYTES)
+      this.#holeBytes > Math.max(this.#bytes - item.byteLength, MIN_HOLE_BYTES)
     ) {
       this.#compact();
     }
@@ -131,7 +131,7 @@ export class Outbox<T extends OutboxItem> {
   #release(item: T): void {
     item.queued = false;
     this.#length -= 1;
-    this.#bytes -= item.bytes.length;
+    this.#bytes -= item.byteLength;
     this.#checkLowWater();
   }
 
@@ -145,7 +145,7 @@ export class Outbox<T extends OutboxItem> {
     for (let item = this.#ring.peek(); item !== undefined && this.#holes.has(item); item = this.#ring.peek()) {
       this.#ring.shift();
       this.#holes.delete(item);
-      this.#holeBytes -= item.bytes.length;
+      this.#holeBytes -= item.byteLength;
     }
   }
 

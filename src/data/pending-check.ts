@@ -1,5 +1,6 @@
 import type { OwnIds, WireId } from '../codec/wire-id.js';
 import type { WheelEntry } from '../core/deadline-wheel.js';
+import type { FramedMessage } from '../core/framed-message.js';
 import type { AuthzClientError } from '../errors.js';
 import type { CheckResponse } from '../types.js';
 import type { InflightEntry } from './inflight.js';
@@ -27,7 +28,7 @@ export class PendingCheck implements WheelEntry, InflightEntry {
   readonly wireId: WireId;
   readonly actions: readonly string[];
   /** Encoded at admission: what the caller changes afterwards is never sent. */
-  readonly bytes: Uint8Array;
+  readonly message: FramedMessage;
   readonly sink: CheckSink;
   readonly acceptedAt: number;
   readonly timeoutMs: number;
@@ -57,7 +58,7 @@ export class PendingCheck implements WheelEntry, InflightEntry {
     ownIds: OwnIds;
     wireId: WireId;
     actions: readonly string[];
-    bytes: Uint8Array;
+    message: FramedMessage;
     sink: CheckSink;
     acceptedAt: number;
     timeoutMs: number;
@@ -68,12 +69,16 @@ export class PendingCheck implements WheelEntry, InflightEntry {
     this.#ownIds = init.ownIds;
     this.wireId = init.wireId;
     this.actions = init.actions;
-    this.bytes = init.bytes;
+    this.message = init.message;
     this.sink = init.sink;
     this.acceptedAt = init.acceptedAt;
     this.timeoutMs = init.timeoutMs;
     this.deadlineAt = init.deadlineAt;
     this.counted = init.counted;
+  }
+
+  get byteLength(): number {
+    return this.message.end - this.message.start;
   }
 
   get requestId(): string {

@@ -1,5 +1,6 @@
 import type { UnaryOptions, UnaryResult, WireMetadata, WriteResult } from '../transport/port.js';
 import { Call, type CallInit } from './call.js';
+import { messageIn } from '../core/framed-message.js';
 import type { PendingCheck } from './pending-check.js';
 
 /** Unary calls under way at once on one such call; more wait in the outbox. */
@@ -65,7 +66,7 @@ export class UnaryCall extends Call {
   async #exchange(check: PendingCheck): Promise<void> {
     const abort = new AbortController();
     this.#aborts.set(check, abort);
-    const result = await this.#unary.send(check.bytes, {
+    const result = await this.#unary.send(messageIn(check.message), {
       metadata: this.#unary.headers,
       timeoutMs: Math.max(1, check.deadlineAt - this.now()),
       signal: abort.signal,

@@ -1,10 +1,11 @@
 import type { Codec } from '../codec/codec.js';
 import type { WireId } from '../codec/wire-id.js';
 import { ConfigurationError } from '../errors.js';
+import type { FramedMessage } from '../core/framed-message.js';
 import type { CheckRequest } from '../types.js';
 
 /**
- * The request's bytes. What cannot be encoded is named from `root` on, with the request's id: the codec knows neither.
+ * The request as it goes out. What cannot be encoded is named from `root` on, with the request's id: the codec knows neither.
  * @throws ConfigurationError
  */
 export function encodeRequest(
@@ -12,7 +13,7 @@ export function encodeRequest(
   request: CheckRequest,
   wireId: WireId,
   root = 'request',
-): Uint8Array {
+): FramedMessage {
   try {
     return codec.encodeCheckRequest(request, wireId);
   } catch (cause) {

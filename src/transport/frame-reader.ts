@@ -1,7 +1,7 @@
 /** gRPC's length-prefixed messages out of chunks cut anywhere. */
 
 import { GrpcCode } from '../errors.js';
-import { FRAME_HEADER_BYTES } from './frames.js';
+import { FRAME_HEADER_BYTES } from '../core/framed-message.js';
 import type { WireStatus } from './port.js';
 import { brokenStatus } from './status.js';
 

@@ -1,9 +1,7 @@
-/** gRPC's length-prefixed messages, and the queue that turns messages into few large writes under an honest limit. */
+/** The queue that turns messages into few large writes under an honest limit. */
 
+import type { FramedMessage } from '../core/framed-message.js';
 import type { WriteResult } from './port.js';
-
-/** One compression flag byte and a 32-bit big-endian length. */
-export const FRAME_HEADER_BYTES = 5;
 
 /** Beyond either, `push` answers 'full'. One message is always taken when nothing is pending, whatever its size. */
 export const MAX_PENDING_BYTES = 1024 * 1024;
@@ -12,19 +10,12 @@ export const MAX_PENDING_MESSAGES = 4096;
 /** One write holds no more messages than fit in this, so that `onDrain` is not held up behind one huge write. */
 const MAX_CHUNK_BYTES = 64 * 1024;
 
-/** Frames messages, uncompressed, one after the other into one buffer. */
-export function frameMessages(messages: readonly Uint8Array[]): Buffer {
-  let length = 0;
-  for (const message of messages) length += FRAME_HEADER_BYTES + message.length;
-  const buffer = Buffer.allocUnsafe(length);
-  let offset = 0;
-  for (const message of messages) {
-    buffer[offset] = 0;
-    buffer.writeUInt32BE(message.length, offset + 1);
-    buffer.set(message, offset + FRAME_HEADER_BYTES);
-    offset += FRAME_HEADER_BYTES + message.length;
-  }
-  return buffer;
+/** Messages that lie side by side in the same bytes. */
+interface Run {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  end: number;
+  messages: number;
 }
 
 export interface FrameSink {
@@ -43,8 +34,7 @@ export interface FrameSink {
 export class FrameQueue {
   readonly #sink: FrameSink;
   readonly #defer: (flush: () => void) => void;
-  #queued: Uint8Array[] = [];
-  #head = 0;
+  #queued: Run[] = [];
   #pendingBytes = 0;
   #pendingMessages = 0;
   #writing = false;
@@ -58,16 +48,22 @@ export class FrameQueue {
     this.#defer = defer;
   }
 
-  /** The bytes must not be changed afterwards: they are copied only when they are written. */
-  push(bytes: Uint8Array): WriteResult {
+  /** The bytes must not be changed afterwards: they are not copied, but where messages that lie apart leave together. */
+  push({ bytes, start, end }: FramedMessage): WriteResult {
     if (this.#state !== 'open') return 'closed';
-    const size = bytes.length + FRAME_HEADER_BYTES;
+    const size = end - start;
     const pending = this.#pendingMessages;
     if (pending > 0 && (pending >= MAX_PENDING_MESSAGES || this.#pendingBytes + size > MAX_PENDING_BYTES)) {
       this.#blocked = true;
       return 'full';
     }
-    this.#queued.push(bytes);
+    const last = this.#queued.at(-1);
+    if (last?.bytes === bytes && last.end === start && end - last.start <= MAX_CHUNK_BYTES) {
+      last.end = end;
+      last.messages += 1;
+    } else {
+      this.#queued.push({ bytes, start, end, messages: 1 });
+    }
     this.#pendingMessages += 1;
     this.#pendingBytes += size;
     this.#schedule();
@@ -77,14 +73,13 @@ export class FrameQueue {
   end(): void {
     if (this.#state !== 'open') return;
     this.#state = 'ending';
-    if (this.#head === this.#queued.length) this.#finish();
+    if (this.#queued.length === 0) this.#finish();
   }
 
   /** The call is over: what is still queued is dropped. */
   close(): void {
     this.#state = 'closed';
     this.#queued = [];
-    this.#head = 0;
   }
 
   #schedule(): void {
@@ -96,15 +91,16 @@ export class FrameQueue {
   readonly #flush = (): void => {
     this.#scheduled = false;
     if (this.#state === 'closed') return;
-    const batch = this.#takeBatch();
-    if (batch.length > 0) {
+    const runs = this.#takeChunk();
+    if (runs.length > 0) {
       this.#writing = true;
-      const chunk = frameMessages(batch);
+      const chunk = join(runs);
+      const messages = runs.reduce((sum, run) => sum + run.messages, 0);
       this.#sink.write(chunk, () => {
-        this.#written(batch.length, chunk.length);
+        this.#written(messages, chunk.length);
       });
     }
-    if (this.#state === 'ending' && this.#head === this.#queued.length) this.#finish();
+    if (this.#state === 'ending' && this.#queued.length === 0) this.#finish();
   };
 
   #finish(): void {
@@ -112,21 +108,18 @@ export class FrameQueue {
     this.#sink.end();
   }
 
-  #takeBatch(): Uint8Array[] {
-    const from = this.#head;
-    let bytes = 0;
-    while (this.#head < this.#queued.length) {
-      bytes += (this.#queued[this.#head]?.length ?? 0) + FRAME_HEADER_BYTES;
-      if (bytes > MAX_CHUNK_BYTES && this.#head > from) break;
-      this.#head += 1;
+  #takeChunk(): Run[] {
+    const queued = this.#queued;
+    let count = 0;
+    let byteLength = 0;
+    for (const { start, end } of queued) {
+      byteLength += end - start;
+      if (byteLength > MAX_CHUNK_BYTES && count > 0) break;
+      count += 1;
     }
-    const batch = this.#queued.slice(from, this.#head);
-    // Not after every batch, so that a long queue is not copied over and over.
-    if (this.#head === this.#queued.length || this.#head >= MAX_PENDING_MESSAGES) {
-      this.#queued = this.#queued.slice(this.#head);
-      this.#head = 0;
-    }
-    return batch;
+    if (count === queued.length) this.#queued = [];
+    else return queued.splice(0, count);
+    return queued;
   }
 
   #written(messages: number, bytes: number): void {
@@ -134,7 +127,7 @@ export class FrameQueue {
     this.#pendingMessages -= messages;
     this.#pendingBytes -= bytes;
     if (this.#state === 'closed') return;
-    if (this.#head < this.#queued.length) this.#schedule();
+    if (this.#queued.length > 0) this.#schedule();
     if (
       this.#blocked &&
       this.#pendingBytes <= MAX_PENDING_BYTES / 2 &&
@@ -144,4 +137,19 @@ export class FrameQueue {
       this.#sink.drained();
     }
   }
+}
+
+function join(runs: readonly Run[]): Buffer {
+  const [first] = runs;
+  if (first !== undefined && runs.length === 1) {
+    const { bytes, start, end } = first;
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+  }
+  const chunk = Buffer.allocUnsafe(runs.reduce((sum, { start, end }) => sum + end - start, 0));
+  let offset = 0;
+  for (const { bytes, start, end } of runs) {
+    chunk.set(bytes.subarray(start, end), offset);
+    offset += end - start;
+  }
+  return chunk;
 }

@@ -2,6 +2,7 @@
 
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
 
+import { framed, type FramedMessage } from '../core/framed-message.js';
 import { FrameReader } from './frame-reader.js';
 import { FrameQueue } from './frames.js';
 import type { StreamListener, WireStatus, WireStream, WriteResult } from './port.js';
@@ -116,8 +117,12 @@ export class Http2Call implements WireStream, AbortableStream {
     this.#early = undefined;
   }
 
-  write(bytes: Uint8Array): WriteResult {
-    return this.#queue.push(bytes);
+  write(message: Uint8Array): WriteResult {
+    return this.#queue.push(framed(message));
+  }
+
+  writeFramed(message: FramedMessage): WriteResult {
+    return this.#queue.push(message);
   }
 
   end(): void {

@@ -3,6 +3,7 @@
  * Every implementation passes the same contract suite (`test/integration/transport-contract.ts`).
  */
 
+import type { FramedMessage } from '../core/framed-message.js';
 import type { Clock } from '../core/clock.js';
 import type { GrpcCode } from '../errors.js';
 
@@ -84,7 +85,9 @@ export interface WireStream {
    * The bytes must not be changed afterwards. That they are no more than `maxMessageBytes` is the caller's duty. A message is always
    * taken when none is pending.
    */
-  write(bytes: Uint8Array): WriteResult;
+  write(message: Uint8Array): WriteResult;
+  /** The same for a message that has its header already, and need not be copied. */
+  writeFramed(message: FramedMessage): WriteResult;
   /** Half-closes: no more writes; answers still come. */
   end(): void;
   /** Cancels (RST_STREAM CANCEL on the wire); `onStatus` follows with CANCELLED. */

@@ -1,6 +1,7 @@
 /** What every transport's calls have in common: exactly one status, honest backpressure, reading that can be withheld. */
 
-import { FRAME_HEADER_BYTES, FrameQueue } from './frames.js';
+import { framed, FRAME_HEADER_BYTES, type FramedMessage } from '../core/framed-message.js';
+import { FrameQueue } from './frames.js';
 import type { StreamListener, WireStatus, WireStream, WriteResult } from './port.js';
 import { brokenStatus, cancelledStatus } from './status.js';
 
@@ -44,8 +45,12 @@ export class WireCall implements WireStream {
     this.#read();
   }
 
-  write(bytes: Uint8Array): WriteResult {
-    return this.#queue.push(bytes);
+  write(message: Uint8Array): WriteResult {
+    return this.#queue.push(framed(message));
+  }
+
+  writeFramed(message: FramedMessage): WriteResult {
+    return this.#queue.push(message);
   }
 
   end(): void {

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createCodec, protoRoot } from '../../src/codec/codec.js';
+import { type Codec, createCodec, protoRoot } from '../../src/codec/codec.js';
 import { authzTypes } from '../../src/codec/proto.js';
-import { OwnIds } from '../../src/codec/wire-id.js';
+import { OwnIds, type WireId } from '../../src/codec/wire-id.js';
+import { FRAME_HEADER_BYTES, messageIn } from '../../src/core/framed-message.js';
 import { ConfigurationError, ProtocolError } from '../../src/errors.js';
 import type { CheckRequest } from '../../src/types.js';
 import { Effect, HealthStatus } from '../../src/types.js';
@@ -13,6 +14,14 @@ const RequestType = authzTypes().lookupType('authz.v1.CheckRequest');
 const ResponseType = authzTypes().lookupType('authz.v1.CheckResponse');
 const BatchRequestType = authzTypes().lookupType('authz.v1.CheckBatchRequest');
 const BatchResponseType = authzTypes().lookupType('authz.v1.CheckBatchResponse');
+
+/** A request's bytes on the wire, behind their header. */
+function encoded(by: Codec, request: CheckRequest, wireId: WireId): Uint8Array {
+  const message = by.encodeCheckRequest(request, wireId);
+  const header = Buffer.from(message.bytes).subarray(message.start, message.start + FRAME_HEADER_BYTES);
+  expect([header[0], header.readUInt32BE(1)]).toEqual([0, message.end - message.start - FRAME_HEADER_BYTES]);
+  return messageIn(message);
+}
 
 interface WireValue {
   kind?: string;
@@ -135,7 +144,7 @@ describe('requests', () => {
   test('any request: protobufjs reads from our bytes what was asked, under the wire id', () => {
     fc.assert(
       fc.property(request, text, (asked, wireId) => {
-        const read = readBack(RequestType.decode(codec.encodeCheckRequest(asked, wireId)));
+        const read = readBack(RequestType.decode(encoded(codec, asked, wireId)));
         const expected = expectedOf(asked, wireId);
         if (!isDeepStrictEqual(read, expected)) expect(read).toEqual(expected);
         expect(isDeepStrictEqual(read, expected)).toBe(true);
@@ -172,9 +181,7 @@ describe('requests', () => {
 
   test('messages encoded one after another: the earlier ones keep their bytes', () => {
     const sizes = [1, 50, 40_000, 3, 20_000, 20_000, 7, 70_000, 1];
-    const kept = sizes.map((size) =>
-      codec.encodeCheckRequest({ ...plain, context: { text: 'é'.repeat(size) } }, `id${size}`),
-    );
+    const kept = sizes.map((size) => encoded(codec, { ...plain, context: { text: 'é'.repeat(size) } }, `id${size}`));
     sizes.forEach((size, index) => {
       expect(readBack(RequestType.decode(kept[index] as Uint8Array))).toMatchObject({
         requestId: `id${size}`,
@@ -190,14 +197,14 @@ describe('requests', () => {
         { list: ['x'.repeat(100), index, { deep: [index] }] },
       ]),
     );
-    const bytes = codec.encodeCheckRequest({ ...plain, context }, 'big');
+    const bytes = encoded(codec, { ...plain, context }, 'big');
     expect(bytes.length).toBeGreaterThan(65_536);
     expect(readBack(RequestType.decode(bytes))).toMatchObject({ context });
   });
 
   test('principal with a type: sent as the attribute, unless there is such an attribute', () => {
     const sent = (principal: CheckRequest['principal']): unknown =>
-      readBack(RequestType.decode(codec.encodeCheckRequest({ ...plain, principal }, 'x')))['principal'];
+      readBack(RequestType.decode(encoded(codec, { ...plain, principal }, 'x')))['principal'];
     expect(sent({ id: 'u', roles: [], type: 'service' })).toMatchObject({ attributes: { type: 'service' } });
     expect(sent({ id: 'u', roles: [], type: 'service', attributes: { a: 1 } })).toMatchObject({
       attributes: { a: 1, type: 'service' },
@@ -209,7 +216,7 @@ describe('requests', () => {
 
   test('Date and undefined members: as JSON.stringify writes them', () => {
     const context = { at: new Date(0), gone: undefined, list: [undefined, new Date(1)] };
-    expect(readBack(RequestType.decode(codec.encodeCheckRequest({ ...plain, context }, 'x')))['context']).toEqual(
+    expect(readBack(RequestType.decode(encoded(codec, { ...plain, context }, 'x')))['context']).toEqual(
       JSON.parse(JSON.stringify(context)),
     );
   });
@@ -243,15 +250,15 @@ describe('requests', () => {
     'what cannot be sent in %s: a ConfigurationError with the path, and the next request is whole',
     (_name, asked, path) => {
       const own = createCodec();
-      const before = Buffer.from(own.encodeCheckRequest(plain, 'same'));
+      const before = Buffer.from(encoded(own, plain, 'same'));
       try {
-        own.encodeCheckRequest(asked, 'x');
+        encoded(own, asked, 'x');
         expect.unreachable();
       } catch (error) {
         expect(error).toBeInstanceOf(ConfigurationError);
         expect((error as ConfigurationError).path).toBe(path);
       }
-      expect(Buffer.from(own.encodeCheckRequest(plain, 'same'))).toEqual(before);
+      expect(Buffer.from(encoded(own, plain, 'same'))).toEqual(before);
     },
   );
 
@@ -261,13 +268,13 @@ describe('requests', () => {
       a: 1,
       b: {
         toJSON: () => {
-          inner = codec.encodeCheckRequest(plain, 'inner');
+          inner = encoded(codec, plain, 'inner');
           return 'value';
         },
       },
       c: 2,
     };
-    const outer = codec.encodeCheckRequest({ ...plain, context }, 'outer');
+    const outer = encoded(codec, { ...plain, context }, 'outer');
     expect(readBack(RequestType.decode(outer))).toMatchObject({
       requestId: 'outer',
       context: { a: 1, b: 'value', c: 2 },
@@ -721,7 +728,7 @@ describe("ids of the client's own", () => {
   test('any number up to 15 digits: its prefix and the number on the wire, and the number again in the answer', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 999_999_999_999_999 }), (number) => {
-        const sent = RequestType.decode(own.encodeCheckRequest(plain, number)) as unknown as WireRequest;
+        const sent = RequestType.decode(encoded(own, plain, number)) as unknown as WireRequest;
         expect(sent.requestId).toBe(`k3x-${number}`);
         const answer = encodeResponse({ requestId: sent.requestId, results: [], metadata: undefined });
         expect(own.decodeCheckResponse(answer).requestId).toBe(number);

@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest';
 
 import { GrpcCode } from '../../src/errors.js';
 import { FrameReader } from '../../src/transport/frame-reader.js';
-import { frameMessages } from '../../src/transport/frames.js';
+import { framed } from '../../src/core/framed-message.js';
 
 const LIMIT = 1000;
+
+const frameMessages = (messages: readonly Uint8Array[]): Buffer =>
+  Buffer.concat(messages.map((message) => framed(message).bytes));
 
 /** The next message, if there is one. */
 function readOne(reader: FrameReader): Buffer | undefined {

@@ -1,6 +1,7 @@
 import { fc, it as prop } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
 
+import { framed } from '../../src/core/framed-message.js';
 import { FrameQueue, MAX_PENDING_BYTES, MAX_PENDING_MESSAGES } from '../../src/transport/frames.js';
 
 /** A sink whose writes end when told to. */
@@ -52,12 +53,12 @@ describe('FrameQueue', () => {
   it('messages of one turn: one write; those that come while it is under way: the next', async () => {
     const sink = new ManualSink();
     const queue = new FrameQueue(sink);
-    for (const text of ['a', 'b', 'c']) queue.push(Buffer.from(text));
+    for (const text of ['a', 'b', 'c']) queue.push(framed(Buffer.from(text)));
     expect(sink.chunks).toHaveLength(0);
     await turn();
     expect(sink.chunks).toHaveLength(1);
-    queue.push(Buffer.from('d'));
-    queue.push(Buffer.from('e'));
+    queue.push(framed(Buffer.from('d')));
+    queue.push(framed(Buffer.from('e')));
     await turn();
     expect(sink.chunks).toHaveLength(1);
     sink.flush();
@@ -66,22 +67,40 @@ describe('FrameQueue', () => {
     expect(sink.messages()).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
+  it('messages side by side in one buffer: written from there; then one that lies elsewhere: all joined in order', async () => {
+    const sink = new ManualSink();
+    const queue = new FrameQueue(sink);
+    const bytes = Buffer.concat(['a', 'bc', 'd'].map((text) => framed(Buffer.from(text)).bytes));
+    queue.push({ bytes, start: 0, end: 6 });
+    queue.push({ bytes, start: 6, end: 13 });
+    await turn();
+    expect(sink.chunks[0]?.buffer).toBe(bytes.buffer);
+    expect(sink.messages()).toEqual(['a', 'bc']);
+    queue.push({ bytes, start: 13, end: 19 });
+    queue.push(framed(Buffer.from('e')));
+    queue.push({ bytes, start: 0, end: 6 });
+    sink.flush();
+    await turn();
+    expect(sink.chunks).toHaveLength(2);
+    expect(sink.messages()).toEqual(['a', 'bc', 'd', 'e', 'a']);
+  });
+
   it('end() with a write under way: the end follows at once, for order is kept below', async () => {
     const sink = new ManualSink();
     const queue = new FrameQueue(sink);
-    queue.push(Buffer.from('a'));
+    queue.push(framed(Buffer.from('a')));
     await turn();
     queue.end();
     expect(sink.events).toEqual(['write', 'end']);
-    expect(queue.push(Buffer.from('b'))).toBe('closed');
+    expect(queue.push(framed(Buffer.from('b')))).toBe('closed');
   });
 
   it('end() with messages queued behind a write: the end comes after them, once', async () => {
     const sink = new ManualSink();
     const queue = new FrameQueue(sink);
-    queue.push(Buffer.from('a'));
+    queue.push(framed(Buffer.from('a')));
     await turn();
-    queue.push(Buffer.from('b'));
+    queue.push(framed(Buffer.from('b')));
     queue.end();
     queue.end();
     expect(sink.events).toEqual(['write']);
@@ -93,17 +112,17 @@ describe('FrameQueue', () => {
   it('close(): what is queued is dropped, and nothing more happens', async () => {
     const sink = new ManualSink();
     const queue = new FrameQueue(sink);
-    while (queue.push(Buffer.alloc(1000)) === 'accepted');
+    while (queue.push(framed(Buffer.alloc(1000))) === 'accepted');
     queue.close();
     await turn();
     expect(sink.events).toEqual([]);
-    expect(queue.push(Buffer.from('b'))).toBe('closed');
+    expect(queue.push(framed(Buffer.from('b')))).toBe('closed');
   });
 
   it('a message beyond the limit, nothing pending: accepted; the next: full', () => {
     const queue = new FrameQueue(new ManualSink());
-    expect(queue.push(Buffer.alloc(MAX_PENDING_BYTES * 2))).toBe('accepted');
-    expect(queue.push(Buffer.alloc(1))).toBe('full');
+    expect(queue.push(framed(Buffer.alloc(MAX_PENDING_BYTES * 2)))).toBe('accepted');
+    expect(queue.push(framed(Buffer.alloc(1)))).toBe('full');
   });
 
   prop.prop([
@@ -124,7 +143,7 @@ describe('FrameQueue', () => {
     const push = (size: number): void => {
       const text = `${accepted.length}:`.padEnd(size, '.');
       const before = sink.events.filter((event) => event === 'drained').length;
-      const result = queue.push(Buffer.from(text));
+      const result = queue.push(framed(Buffer.from(text)));
       if (result === 'accepted') accepted.push(text);
       else blocked = before + 1;
     };

@@ -7,7 +7,7 @@ interface Item extends OutboxItem {
   id: number;
 }
 
-const item = (id: number, byteLength = 1): Item => ({ id, bytes: new Uint8Array(byteLength), queued: false });
+const item = (id: number, byteLength = 1): Item => ({ id, byteLength, queued: false });
 const NO_EDGES = { onHighWater: (): void => undefined, onLowWater: (): void => undefined };
 const LIMITS = { highWaterMark: 6, lowWaterMark: 3, maxBufferSize: 10, maxBufferBytes: 100 };
 
@@ -35,11 +35,11 @@ test('any outbox, any offers, takes, removals and drains: order, counts, bounds 
         let model: Item[] = [];
         let isHigh = false;
         let peak = 0;
-        const bytes = (): number => model.reduce((sum, one) => sum + one.bytes.length, 0);
+        const bytes = (): number => model.reduce((sum, one) => sum + one.byteLength, 0);
         for (const step of commands) {
           const chosen = step.kind === 'offer' || step.kind === 'remove' ? items[step.index] : undefined;
           if (step.kind === 'offer' && chosen !== undefined) {
-            const fits = !model.includes(chosen) && model.length < 60 && bytes() + chosen.bytes.length <= 900;
+            const fits = !model.includes(chosen) && model.length < 60 && bytes() + chosen.byteLength <= 900;
             expect(outbox.offer(chosen)).toBe(fits);
             if (fits) model.push(chosen);
           } else if (step.kind === 'remove' && chosen !== undefined) {
