@@ -17,38 +17,41 @@ export interface DecodedResponse {
 
 /** One body that was decoded before. */
 interface KnownBody {
-  readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly results: DecodedResults;
 }
 
 /** Bodies remembered, and how long one may be: half a megabyte of bytes at most. */
 const KNOWN_BODIES = 512;
 const MAX_KNOWN_BYTES = 1024;
+const NOTHING = new Uint8Array(0);
 
-function hashOf(bytes: Uint8Array, start: number, end: number): number {
+/** Whether the bytes from `start` on are these. */
+function areAt(view: DataView, start: number, part: DataView): boolean {
+  const length = part.byteLength;
+  let index = 0;
+  for (; index + 4 <= length; index += 4) {
+    if (view.getInt32(start + index, true) !== part.getInt32(index, true)) return false;
+  }
+  for (; index < length; index += 1) if (view.getUint8(start + index) !== part.getUint8(index)) return false;
+  return true;
+}
+
+function hashOf(view: DataView, start: number, end: number): number {
   // FNV-1a, of four bytes a step. Only a first look: the bytes themselves are compared, so a collision costs a decoding and nothing else.
   let hash = 0x811c9dc5;
   let index = start;
   for (; index + 4 <= end; index += 4) {
-    const word =
-      (bytes[index] as number) |
-      ((bytes[index + 1] as number) << 8) |
-      ((bytes[index + 2] as number) << 16) |
-      ((bytes[index + 3] as number) << 24);
-    hash = Math.imul(hash ^ word, 0x01000193);
+    hash = Math.imul(hash ^ view.getInt32(index, true), 0x01000193);
     // A product's low bits know nothing of a factor's high ones.
     hash ^= hash >>> 15;
   }
-  for (; index < end; index += 1) hash = Math.imul(hash ^ (bytes[index] as number), 0x01000193);
+  for (; index < end; index += 1) hash = Math.imul(hash ^ view.getUint8(index), 0x01000193);
   return (hash ^ (hash >>> 15)) & (KNOWN_BODIES - 1);
 }
 
-function isPart(bytes: Uint8Array, start: number, end: number, part: Uint8Array): boolean {
-  if (end - start !== part.length) return false;
-  for (let index = 0; index < part.length; index += 1) {
-    if (bytes[start + index] !== part[index]) return false;
-  }
-  return true;
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**
@@ -58,6 +61,11 @@ function isPart(bytes: Uint8Array, start: number, end: number, part: Uint8Array)
 export class ResponseDecoder {
   readonly #ownIds: OwnIds;
   readonly #reader = new WireReader();
+  /** What is read, and a view of it; let go with the next. */
+  #bytes: Uint8Array = NOTHING;
+  #view = viewOf(NOTHING);
+  /** See `#lookUp`. */
+  #slot = 0;
   /** See `#ownIdEnd`. */
   #ownId = -1;
   /** By hash; a newcomer replaces who sits there. */
@@ -89,10 +97,18 @@ export class ResponseDecoder {
     return this.#ownId === -1 ? -1 : idEnd;
   }
 
+  /** The results of a body that is known; its place among the known is then, or would be, `#slot`. */
   #lookUp(bytes: Uint8Array, start: number, end: number): DecodedResults | undefined {
     if (end - start > MAX_KNOWN_BYTES) return undefined;
-    const known = this.#known[hashOf(bytes, start, end)];
-    return known !== undefined && isPart(bytes, start, end, known.bytes) ? known.results : undefined;
+    // Many answers lie in one chunk.
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes;
+      this.#view = viewOf(bytes);
+    }
+    this.#slot = hashOf(this.#view, start, end);
+    const known = this.#known[this.#slot];
+    if (known?.view.byteLength !== end - start || !areAt(this.#view, start, known.view)) return undefined;
+    return known.results;
   }
 
   #read(bytes: Uint8Array, start: number, end: number): DecodedResponse {
@@ -113,7 +129,7 @@ export class ResponseDecoder {
         end - bodyStart <= MAX_KNOWN_BYTES && decoded.metadata === undefined && decoded.requestId === requestId;
       if (mayBeKnown) {
         const body = Uint8Array.prototype.slice.call(bytes, bodyStart, end);
-        this.#known[hashOf(bytes, bodyStart, end)] = { bytes: body, results: decoded.results };
+        this.#known[this.#slot] = { view: viewOf(body), results: decoded.results };
       }
       return decoded;
     } catch (error) {

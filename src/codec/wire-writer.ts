@@ -7,6 +7,7 @@ const SLAB_BYTES = 32_768;
 /** A text of this length has at most 126 bytes, so its length takes one byte. Up to here a loop is faster than a native call. */
 const SHORT_TEXT_LENGTH = 42;
 const MAX_VARINT32_BYTES = 5;
+const NOTHING = new Uint8Array(0);
 /** With the `u` flag pairs are one code point, so only a lone half matches. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -18,6 +19,10 @@ export class WireWriter {
   /** Where the lengths of the open submessages go, from the message's start; as many as `#depth` says. */
   readonly #marks: number[] = [];
   #depth = 0;
+  /** What `numbered` wrote last. */
+  #lastPrefix: Uint8Array = NOTHING;
+  #lastNumber = -1;
+  #lastText: Uint8Array = NOTHING;
 
   /** The message, which is no more written to; the next one begins. */
   finish(): FramedMessage {
@@ -87,24 +92,33 @@ export class WireWriter {
 
   /** A string field of ASCII bytes and a whole number behind them, together less than 128 bytes. */
   numbered(tag: number, prefix: Uint8Array, value: number): void {
-    let digits = 1;
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits += 1;
-    const length = prefix.length + digits;
+    const text = this.#numberedText(prefix, value);
+    const { length } = text;
     this.#reserve(2 + length);
     const buffer = this.#buffer;
-    let position = this.#position;
+    const position = this.#position;
     buffer[position] = tag;
     buffer[position + 1] = length;
-    position += 2;
-    for (let index = 0; index < prefix.length; index += 1) buffer[position + index] = prefix[index] as number;
-    position += length - 1;
-    for (let rest = value, left = digits; left > 0; left -= 1) {
-      const next = Math.floor(rest / 10);
-      buffer[position] = 0x30 + rest - next * 10;
-      rest = next;
-      position -= 1;
+    for (let index = 0; index < length; index += 1) buffer[position + 2 + index] = text[index] as number;
+    this.#position = position + 2 + length;
+  }
+
+  /** Numbers mostly come one after the other, and then differ in their last digits only. */
+  #numberedText(prefix: Uint8Array, value: number): Uint8Array {
+    const text = this.#lastText;
+    const isNext = value === this.#lastNumber + 1 && prefix === this.#lastPrefix;
+    this.#lastNumber = value;
+    if (isNext) {
+      let index = text.length - 1;
+      for (; index >= prefix.length && text[index] === 0x39; index -= 1) text[index] = 0x30;
+      if (index >= prefix.length) {
+        text[index] = (text[index] as number) + 1;
+        return text;
+      }
     }
-    this.#position += 2 + length;
+    this.#lastPrefix = prefix;
+    this.#lastText = Buffer.concat([prefix, Buffer.from(String(value), 'latin1')]);
+    return this.#lastText;
   }
 
   /** A bool or enum field whose value takes one byte. */

@@ -176,8 +176,7 @@ export class Call implements StreamListener, CheckPlace {
     this.#released(this.now());
   }
 
-  onMessage(bytes: Uint8Array, start: number, end: number): void {
-    const now = this.now();
+  onMessage(bytes: Uint8Array, start: number, end: number, now: number): void {
     this.carrier.noteReceived(now);
     let decoded: DecodedResponse;
     try {

@@ -374,7 +374,7 @@ export class PoolConnection implements CallCarrier, Routable {
     const slots = this.#slots;
     slots.take();
     return transport.openStream(path, headers, {
-      onMessage: (bytes, start, end) => listener.onMessage(bytes, start, end),
+      onMessage: (bytes, start, end, now) => listener.onMessage(bytes, start, end, now),
       onDrain: () => listener.onDrain(),
       onStatus: (status) => {
         slots.release();

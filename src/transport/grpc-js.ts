@@ -590,7 +590,7 @@ class GrpcJsConnection implements TransportConnection, Resolution {
           contentType = String(received.get('content-type')[0] ?? '');
         },
         onReceiveMessage: (frame: Buffer) => {
-          call.received(frame);
+          call.received(frame, this.#options.clock.now());
         },
         onReceiveStatus: (status) => {
           const deadlinePassed = this.#options.clock.now() >= deadlineAt;

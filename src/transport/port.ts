@@ -65,8 +65,11 @@ export interface ConnectionListener {
 
 /** Facts about one call. `onStatus` is always the last, exactly once, whatever happens to the call or its connection. */
 export interface StreamListener {
-  /** The message is what lies in `bytes` from `start` to `end`: no view is made of it for nothing. It is the listener's to keep, unchanged. */
-  onMessage(bytes: Uint8Array, start: number, end: number): void;
+  /**
+   * The message is what lies in `bytes` from `start` to `end`: no view is made of it for nothing. It is the listener's to keep, unchanged.
+   * @param now of the clock, milliseconds: not read for each of many messages that are delivered in a row
+   */
+  onMessage(bytes: Uint8Array, start: number, end: number, now: number): void;
   /** A `write` said 'full' and there is room again. */
   onDrain(): void;
   /** One other than OK may overtake messages that arrived together with it; those are then dropped. */

@@ -81,8 +81,8 @@ export class WireCall implements WireStream {
     });
   }
 
-  /** From the transport: one framed message. */
-  received(frame: Buffer): void {
+  /** From the transport: one framed message. `now` in milliseconds. */
+  received(frame: Buffer, now: number): void {
     if (this.#state !== 'open') return;
     this.#reading = false;
     const flag = frame[0];
@@ -92,7 +92,7 @@ export class WireCall implements WireStream {
       this.abort(brokenStatus(`the server sent ${what}`));
       return;
     }
-    this.#listener.onMessage(frame, FRAME_HEADER_BYTES, frame.length);
+    this.#listener.onMessage(frame, FRAME_HEADER_BYTES, frame.length, now);
     this.#read();
   }
 

@@ -736,6 +736,24 @@ describe("ids of the client's own", () => {
     );
   });
 
+  test('any run of numbers, one after the other and with leaps: each in its own digits', () => {
+    const starts = fc.oneof(fc.integer({ min: 1, max: 1200 }), fc.integer({ min: 99_995, max: 100_010 }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(starts, fc.integer({ min: 1, max: 150 })), { minLength: 1, maxLength: 4 }),
+        (runs) => {
+          for (const [start, length] of runs) {
+            for (let number = start; number < start + length; number += 1) {
+              const sent = RequestType.decode(encoded(own, plain, number)) as unknown as WireRequest;
+              expect(sent.requestId).toBe(`k3x-${number}`);
+            }
+          }
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
   test.each([
     'k3x-',
     'k3x-0',
