@@ -50,8 +50,10 @@ export class PendingCheck implements WheelEntry, InflightEntry {
   /** Its turn in its handle's order. */
   sequence = -1;
   place: CheckPlace | null = null;
-  /** Written at least once: its outcome can no longer be `notSent`. */
+  /** Written, and not proven unprocessed since: its outcome is not `notSent`. */
   written = false;
+  /** A call it was written on ended, and left open whether it was processed. */
+  inDoubt = false;
 
   constructor(init: {
     givenId: string | undefined;

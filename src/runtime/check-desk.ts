@@ -19,7 +19,6 @@ export interface DeskHost {
   readonly random: Random;
   readonly retryDelayMs: number;
   readonly acquireTimeoutMs: number;
-  readonly keepAliveIntervalMs: number;
   pickConnection(suits: (connection: PoolConnection) => boolean): PoolConnection | undefined;
   /** A check waits for a stream. */
   onShort(): void;
@@ -199,8 +198,8 @@ export class CheckDesk implements CheckPlace {
   #send(connection: PoolConnection, check: PendingCheck): boolean {
     const lane = this.#pickLane(connection, check.acceptedAt);
     if (lane === undefined) return false;
-    const { clock, keepAliveIntervalMs } = this.#host;
-    if (connection.inFlight === 0 && clock.now() - connection.lastUsedAt > keepAliveIntervalMs) connection.verify();
+    const idleMs = this.#host.clock.now() - connection.lastUsedAt;
+    if (connection.inFlight === 0 && idleMs > connection.endpoint.keepAliveIntervalMs) connection.verify();
     if (!lane.pipe.offer(check)) {
       this.book.fail(
         check,

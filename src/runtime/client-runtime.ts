@@ -131,9 +131,12 @@ export class ClientRuntime {
   /** Why no connection is usable, or undefined while one is. */
   whyUnserved(): string | undefined {
     if (this.#tokens.lastError !== undefined) return this.#tokens.lastError.message;
-    if (this.route.isServed) return undefined;
+    if ([...this.pool].some((connection) => this.route.carries(connection))) return undefined;
     return this.endpoints
-      .map(({ address, lastDialError }) => `${address.text} (${lastDialError ?? 'not connected yet'})`)
+      .map(
+        ({ address, lastDialError, lastLoss }) =>
+          `${address.text} (${lastDialError ?? lastLoss ?? 'not connected yet'})`,
+      )
       .join(', ');
   }
 
@@ -186,7 +189,6 @@ export class ClientRuntime {
         random,
         retryDelayMs: options.retryDelayMs,
         acquireTimeoutMs: options.connectionPool.acquireTimeout,
-        keepAliveIntervalMs: options.keepAliveIntervalMs,
         pickConnection: (suits) => this.route.pick(suits),
         onShort: () => this.#onShort(),
         whyWaiting: () => this.whyWaiting(),
@@ -524,8 +526,8 @@ export class ClientRuntime {
     if (writtenAt === undefined) return;
     const silentSince = Math.max(writtenAt, connection.lastReceivedAt);
     const silentMs = now - silentSince;
-    if (silentMs > this.env.options.keepAliveIntervalMs) connection.verify();
     const { endpoint } = connection;
+    if (silentMs > endpoint.keepAliveIntervalMs) connection.verify();
     const overdueMs = Math.max(OVERDUE_MS, OVERDUE_FACTOR * connection.p99LatencyMs);
     if (silentMs <= overdueMs || endpoint.suspect || !endpoint.served || this.#monitor.stalledSince(silentSince))
       return;

@@ -198,7 +198,8 @@ export class PoolConnection implements CallCarrier, Routable {
           this.#host.tell(this, { type: 'TRANSPORT_UP' });
         },
         onStreamLimit: (maxStreams) => slots.setLimit(maxStreams),
-        onGoaway: ({ reason }) => {
+        onGoaway: ({ reason, tooManyPings = false }) => {
+          if (tooManyPings) this.endpoint.noteTooManyPings();
           if (this.#transport === connection) this.#host.tell(this, { type: 'GOAWAY', reason });
         },
         onDown: (cause) => {

@@ -234,6 +234,7 @@ export class Pool {
   }
 
   #onLost(connection: PoolConnection, reason: string): void {
+    connection.endpoint.lastLoss = reason;
     this.#noteFailure(connection, reason);
     this.#tellRemaining(connection.endpoint);
     this.#host.onLost(connection);
@@ -250,6 +251,7 @@ export class Pool {
   #onDraining(connection: PoolConnection, reason: string): void {
     const { endpoint } = connection;
     connection.leaving = true;
+    endpoint.lastLoss = reason;
     this.#tellRemaining(endpoint);
     // Its replacement is dialled before the streams move: make before break.
     if (reason !== 'scaled down' && reason !== 'idle' && !this.#host.isClosing()) {

@@ -45,6 +45,10 @@ export class ServedEndpoint {
   quickDrains = 0;
   /** False once the server said that it has no CheckStream. */
   hasStreams = true;
+  /** Silence after which it is pinged, milliseconds. */
+  keepAliveIntervalMs: number;
+  /** Why its last connection ended, or takes no more. */
+  lastLoss: string | undefined;
   /** Its dials have failed at least once since the client began to connect. */
   lastDialError: string | undefined;
   status: HealthStatus = HealthStatus.UNKNOWN;
@@ -62,6 +66,7 @@ export class ServedEndpoint {
     this.level = level;
     this.id = `endpoint:${address.text}`;
     this.#host = host;
+    this.keepAliveIntervalMs = host.options.keepAliveIntervalMs;
   }
 
   /** Its last word was that it does not serve: it lives, and answers what it was asked. */
@@ -91,6 +96,11 @@ export class ServedEndpoint {
   noteAnswer(): void {
     this.suspect = false;
     this.#host.tellEndpoint(this, { type: 'ANSWER_ARRIVED' });
+  }
+
+  /** gRFC A8: it gets half as many from now on, on whatever connection. */
+  noteTooManyPings(): void {
+    this.keepAliveIntervalMs *= 2;
   }
 
   // --- the statechart's effects -------------------------------------------------------------------------------------------------

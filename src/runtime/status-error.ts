@@ -63,7 +63,12 @@ export function createRedress(
   options: RedressOptions,
 ): (check: PendingCheck, status: WireStatus) => AuthzClientError | undefined {
   return (check, status) => {
-    const error = (): AuthzClientError => errorFromStatus(status, check.requestId, check.timeoutMs);
+    const isProven = status.outcome === 'refused' || status.outcome === 'notSent';
+    // That the last attempt was not processed says nothing of those before it.
+    const outcome = isProven && check.inDoubt ? 'unknown' : status.outcome;
+    const error = (): AuthzClientError => errorFromStatus({ ...status, outcome }, check.requestId, check.timeoutMs);
+    check.inDoubt ||= !isProven;
+    check.written = check.inDoubt;
     if (options.now() >= check.deadlineAt) {
       return new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms`, check.timeoutMs, {
         requestId: check.requestId,

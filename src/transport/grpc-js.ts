@@ -24,6 +24,7 @@ import type {
   ConnectionListener,
   ConnectOptions,
   DownCause,
+  GoawayDetail,
   StreamListener,
   Target,
   Transport,
@@ -39,10 +40,11 @@ import {
   answeredStatus,
   brokenStatus,
   cancelledStatus,
+  goawayReason,
+  isTooManyPings,
   lostStatus,
   notSentStatus,
   RstCode,
-  rstName,
   statusFromHttp,
   statusFromRst,
   toGrpcCode,
@@ -62,9 +64,6 @@ const NEXT_ADDRESS_DELAY_MS = 250;
 
 /** What node:http2 tells of a peer that sets no limit. */
 const UNLIMITED_STREAMS = 2 ** 32 - 1;
-
-/** Of the text that comes with a GOAWAY, which the peer chooses. */
-const MAX_DEBUG_LENGTH = 100;
 
 const POLICY = 'authz_single_dial';
 /** The prefix keeps the option from subchannels, which compare and print theirs. */
@@ -446,12 +445,11 @@ class GrpcJsConnection implements TransportConnection, Resolution {
   #watch(session: ClientHttp2Session): void {
     const { clock } = this.#options;
     session.once('goaway', (code: number, lastStreamId: number, debug?: Buffer) => {
-      const text =
-        debug
-          ?.toString('latin1')
-          .replace(/[^\x20-\x7e]/g, '?')
-          .slice(0, MAX_DEBUG_LENGTH) ?? '';
-      this.#drain({ reason: `GOAWAY ${rstName(code)}${text === '' ? '' : `: ${text}`}`, lastStreamId });
+      this.#drain({
+        reason: goawayReason(code, debug),
+        lastStreamId,
+        tooManyPings: isTooManyPings(code, debug),
+      });
     });
     this.ping = async (timeoutMs) => {
       const isAnswered = await pingSession(session, (fn) => {
@@ -476,7 +474,7 @@ class GrpcJsConnection implements TransportConnection, Resolution {
     this.#listener.onStreamLimit(limit);
   }
 
-  #drain(detail: Parameters<ConnectionListener['onGoaway']>[0]): void {
+  #drain(detail: GoawayDetail): void {
     if (this.#state !== 'up') return;
     this.#state = 'draining';
     this.#goaway = detail.reason;

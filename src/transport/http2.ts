@@ -17,6 +17,7 @@ import type {
   ConnectionListener,
   ConnectOptions,
   DownCause,
+  GoawayDetail,
   StreamListener,
   Target,
   Transport,
@@ -28,7 +29,7 @@ import type {
 } from './port.js';
 import { resolveTargets, systemLookup, type DialTarget, type Lookup } from './resolve.js';
 import { secureContextOf } from './secure.js';
-import { cancelledStatus, goawayReason, notSentStatus } from './status.js';
+import { cancelledStatus, goawayReason, isTooManyPings, notSentStatus } from './status.js';
 import { unaryCall } from './unary.js';
 
 /** RFC 8305: a dial that hangs this long starts the next address of the same name beside it. */
@@ -189,7 +190,7 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
       this.#openWaiting();
     });
     session.on('goaway', (code: number, lastStreamId: number, debug?: Buffer) => {
-      this.#drain(goawayReason(code, debug), lastStreamId);
+      this.#drain(goawayReason(code, debug), { lastStreamId, tooManyPings: isTooManyPings(code, debug) });
     });
     this.ping = (timeoutMs) =>
       pingSession(session, (fn) => {
@@ -208,11 +209,12 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
   }
 
   /** The peer takes no new calls, and none of those above the last id it names. It may say so again, with a lower one. */
-  #drain(reason: string, lastStreamId?: number): void {
+  #drain(reason: string, detail: Omit<GoawayDetail, 'reason'> = {}): void {
+    const { lastStreamId } = detail;
     if (this.#state === 'up') {
       this.#state = 'draining';
       this.#goaway = reason;
-      this.#listener.onGoaway(lastStreamId === undefined ? { reason } : { reason, lastStreamId });
+      this.#listener.onGoaway({ reason, ...detail });
     }
     for (const call of [...this.#calls]) {
       const { id } = call;

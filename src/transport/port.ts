@@ -49,6 +49,13 @@ export interface ConnectOptions {
   readonly clock: Clock;
 }
 
+export interface GoawayDetail {
+  readonly reason: string;
+  readonly lastStreamId?: number;
+  /** The peer was pinged more often than it likes: ping it half as often. */
+  readonly tooManyPings?: boolean;
+}
+
 /** Facts about one connection. `onDown` is always the last, exactly once; after `close()` its kind is `closed`. */
 export interface ConnectionListener {
   /** Usable: the peer's SETTINGS are in. At most once. */
@@ -59,7 +66,7 @@ export interface ConnectionListener {
    */
   onStreamLimit(maxStreams: number): void;
   /** The peer drains: calls under way go on, no new one may be opened. At most once; a connection that ends with it may skip it. */
-  onGoaway(detail: { readonly reason: string; readonly lastStreamId?: number }): void;
+  onGoaway(detail: GoawayDetail): void;
   onDown(cause: DownCause): void;
 }
 

@@ -175,6 +175,11 @@ export function goawayReason(code: number, debug: Uint8Array | undefined): strin
   return `GOAWAY ${rstName(code)}${text === '' ? '' : `: ${text}`}`;
 }
 
+/** gRFC A8: the peer was pinged more often than it likes. */
+export function isTooManyPings(code: number, debug: Uint8Array | undefined): boolean {
+  return code === RstCode.ENHANCE_YOUR_CALM && Buffer.from(debug ?? []).toString('latin1') === 'too_many_pings';
+}
+
 /** `grpc-message` is percent-encoded UTF-8; what does not decode is kept as it came, never an error. */
 export function decodeGrpcMessage(text: string): string {
   if (!text.includes('%')) return text;

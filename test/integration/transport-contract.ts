@@ -475,7 +475,7 @@ export function describeTransportContract(
         expect(await connectionRecorder.down()).toMatchObject({ kind: 'lost' });
         if (capabilities.goawayDetail) {
           expect(connectionRecorder.goaways).toEqual([
-            { reason: 'GOAWAY ENHANCE_YOUR_CALM: too_many_pings', lastStreamId: 0x7fffffff },
+            { reason: 'GOAWAY ENHANCE_YOUR_CALM: too_many_pings', lastStreamId: 0x7fffffff, tooManyPings: true },
           ]);
         }
       });

@@ -10,6 +10,11 @@ export class Changes {
     for (const waiter of [...this.#waiters]) waiter();
   }
 
+  /** Calls back at every change, for good. */
+  onChange(listener: () => void): void {
+    this.#waiters.add(listener);
+  }
+
   /** Resolves as soon as `condition` holds; rejects, saying `what`, after `timeoutMs`. */
   until(condition: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {
     if (condition()) return Promise.resolve();

@@ -1,0 +1,98 @@
+/**
+ * How the rows of the fault contract are tested on the wire: a server that misbehaves exactly, the real client, and both transports. A
+ * test is titled `row N: state + stimulus: outcome`; what is known of a row is read from these titles.
+ */
+
+import { describe, it } from 'vitest';
+
+import { systemClock, type Clock } from '../../src/core/clock.js';
+import { VirtualClock } from '../../src/core/virtual-clock.js';
+import type { AuthzClient, AuthzClientOptions, CheckOptions, CheckResponse } from '../../src/index.js';
+import { RawAuthzServer, type RawAuthzOptions } from '../support/fault-raw-authz.js';
+import { question, useStage, type Stage } from '../support/stage.js';
+
+export const TRANSPORTS = ['http2', 'grpc-js'] as const;
+export type TransportName = (typeof TRANSPORTS)[number];
+
+export interface RowException {
+  readonly row: number;
+  /** Part of the title, where not all of the row's tests are meant. */
+  readonly title?: string;
+  readonly transport: TransportName;
+  readonly reason: string;
+}
+
+/** What a transport cannot do. The default transport has no place here. */
+export const EXCEPTIONS: readonly RowException[] = [];
+
+const exceptionOf = (transport: TransportName, title: string): RowException | undefined =>
+  EXCEPTIONS.find(
+    (exception) =>
+      exception.transport === transport &&
+      title.startsWith(`row ${exception.row}:`) &&
+      title.includes(exception.title ?? ''),
+  );
+
+export class Rows {
+  readonly transport: TransportName;
+  readonly stage: Stage;
+
+  constructor(transport: TransportName, stage: Stage) {
+    this.transport = transport;
+    this.stage = stage;
+  }
+
+  /** A test of one row: `row N: state + stimulus: outcome`. */
+  readonly row = (title: string, test: () => Promise<void>): void => {
+    const exception = exceptionOf(this.transport, title);
+    if (exception === undefined) it(title, test);
+    else it.skip(`${title} (not on ${this.transport}: ${exception.reason})`, test);
+  };
+
+  readonly server = async (options: RawAuthzOptions = {}, name = 'raw'): Promise<RawAuthzServer> => {
+    const server = await RawAuthzServer.listen(name, options);
+    this.stage.onEnd(() => server.close());
+    return server;
+  };
+
+  /** On this transport, and without health checks: every call is a check's. */
+  readonly client = (
+    server: { readonly address: string },
+    options: Omit<AuthzClientOptions, 'address'> = {},
+  ): AuthzClient => this.stage.client(server, this.options(options));
+
+  options<T extends Omit<AuthzClientOptions, 'address'>>(options: T): Omit<AuthzClientOptions, 'address'> & T {
+    return { transport: this.transport, healthCheck: { enabled: false }, ...options };
+  }
+}
+
+/** Asks, and leaves it to the test whether to look at what comes of it. */
+export function ask(client: AuthzClient, request = question(), options: CheckOptions = {}): Promise<CheckResponse> {
+  const asked = client.check(request, options);
+  asked.catch(() => undefined);
+  return asked;
+}
+
+/** Rows on each transport. */
+export function describeRows(name: string, body: (rows: Rows) => void): void {
+  describe.each(TRANSPORTS)(`${name}, on %s`, (transport) => {
+    body(new Rows(transport, useStage()));
+  });
+}
+
+/** A clock that stands still until told, for a client on real sockets. */
+export class HeldClock implements Clock {
+  readonly #timers = new VirtualClock(1_000);
+  readonly now = this.#timers.now;
+  readonly setTimeout = this.#timers.setTimeout;
+  readonly clearTimeout = this.#timers.clearTimeout;
+
+  soon(fn: () => void): void {
+    systemClock.soon(fn);
+  }
+
+  /** Timers fall due one after the other, as they would. */
+  advance(ms: number): void {
+    this.#timers.advance(ms);
+  }
+}
