@@ -1,10 +1,11 @@
 /** Questions to bytes. Tags below are field << 3 | wire type of `authz.proto` and `google/protobuf/struct.proto`. */
 
+import { isDeeplyFrozen } from '../core/deeply-frozen.js';
 import type { JsonSink } from '../core/json.js';
 import { JsonWalk } from '../core/json.js';
 import { ConfigurationError } from '../errors.js';
 import type { FramedMessage } from '../core/framed-message.js';
-import type { Attributes, CheckRequest } from '../types.js';
+import type { Attributes, CheckRequest, Principal, Resource } from '../types.js';
 import type { OwnIds, WireId } from './wire-id.js';
 import { WireWriter } from './wire-writer.js';
 
@@ -70,6 +71,8 @@ class StructSink implements JsonSink {
   }
 }
 
+/** Fields longer than this are not kept beside the object that they were made of. */
+const MAX_KEPT_BYTES = 65_536;
 const NO_ATTRIBUTES: Attributes = Object.freeze({});
 
 /** Not re-entrant: whoever owns one sees to it that a `toJSON` in the attributes cannot start another request on it. */
@@ -77,6 +80,9 @@ export class RequestEncoder {
   readonly #writer = new WireWriter();
   readonly #sink = new StructSink(this.#writer);
   readonly #ownIds: OwnIds;
+  /** The fields of those that have attributes and are frozen all the way down. */
+  readonly #principals = new WeakMap<Principal, Uint8Array>();
+  readonly #resources = new WeakMap<Resource, Uint8Array>();
 
   constructor(ownIds: OwnIds) {
     this.#ownIds = ownIds;
@@ -112,24 +118,47 @@ export class RequestEncoder {
     const { principal, resource, actions, context } = request;
     if (typeof wireId === 'number') writer.numbered(0x0a, this.#ownIds.bytes, wireId);
     else this.#text(0x0a, wireId, 'requestId');
-    writer.begin(0x12);
-    this.#text(0x0a, principal.id, 'principal.id');
-    this.#texts(0x12, principal.roles, 'principal.roles');
-    if (principal.type !== undefined) {
-      this.#attributes(0x1a, principal.attributes ?? NO_ATTRIBUTES, 'principal.attributes', 'type', principal.type);
-    } else if (principal.attributes !== undefined) {
-      this.#attributes(0x1a, principal.attributes, 'principal.attributes');
-    }
-    writer.end();
-    writer.begin(0x1a);
-    this.#text(0x0a, resource.kind, 'resource.kind');
-    this.#text(0x12, resource.id, 'resource.id');
-    if (resource.attributes !== undefined) this.#attributes(0x1a, resource.attributes, 'resource.attributes');
-    writer.end();
+    if (principal.attributes === undefined) this.#principal(principal);
+    else this.#once(this.#principals, principal, this.#principal);
+    if (resource.attributes === undefined) this.#resource(resource);
+    else this.#once(this.#resources, resource, this.#resource);
     this.#texts(0x22, actions, 'actions');
     if (context !== undefined) this.#attributes(0x2a, context, 'context');
     if (request.includeMetadata === true) writer.byte(0x30, 1);
   }
+
+  /** Attributes are what takes long: who brings the same ones again, and cannot have changed them, need not wait for them again. */
+  #once<Part extends object>(known: WeakMap<Part, Uint8Array>, part: Part, write: (part: Part) => void): void {
+    const fields = known.get(part);
+    if (fields !== undefined) {
+      this.#writer.raw(fields);
+      return;
+    }
+    const before = this.#writer.length;
+    write(part);
+    const byteLength = this.#writer.length - before;
+    if (byteLength <= MAX_KEPT_BYTES && isDeeplyFrozen(part)) known.set(part, this.#writer.copySince(before));
+  }
+
+  readonly #principal = ({ id, roles, type, attributes }: Principal): void => {
+    this.#writer.begin(0x12);
+    this.#text(0x0a, id, 'principal.id');
+    this.#texts(0x12, roles, 'principal.roles');
+    if (type !== undefined) {
+      this.#attributes(0x1a, attributes ?? NO_ATTRIBUTES, 'principal.attributes', 'type', type);
+    } else if (attributes !== undefined) {
+      this.#attributes(0x1a, attributes, 'principal.attributes');
+    }
+    this.#writer.end();
+  };
+
+  readonly #resource = ({ kind, id, attributes }: Resource): void => {
+    this.#writer.begin(0x1a);
+    this.#text(0x0a, kind, 'resource.kind');
+    this.#text(0x12, id, 'resource.id');
+    if (attributes !== undefined) this.#attributes(0x1a, attributes, 'resource.attributes');
+    this.#writer.end();
+  };
 
   #attributes(tag: number, attributes: Attributes, path: string, extraKey?: string, extraValue?: string): void {
     this.#writer.begin(tag);

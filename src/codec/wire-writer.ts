@@ -121,6 +121,23 @@ export class WireWriter {
     return this.#lastText;
   }
 
+  /** Bytes of the message under way so far. */
+  get length(): number {
+    return this.#position - this.#start;
+  }
+
+  /** A copy of what was written from there on, a `length` of before. */
+  copySince(length: number): Uint8Array {
+    return Uint8Array.prototype.slice.call(this.#buffer, this.#start + length, this.#position);
+  }
+
+  /** Whole fields, as `copySince` gave them. */
+  raw(fields: Uint8Array): void {
+    this.#reserve(fields.length);
+    this.#buffer.set(fields, this.#position);
+    this.#position += fields.length;
+  }
+
   /** A bool or enum field whose value takes one byte. */
   byte(tag: number, value: number): void {
     this.#reserve(2);

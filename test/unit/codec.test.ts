@@ -103,6 +103,12 @@ const { json } = fc.letrec<{ json: unknown }>((tie) => ({
     fc.dictionary(text, tie('json'), { maxKeys: 4, noNullPrototype: true }),
   ),
 }));
+function deeplyFrozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const inner of Object.values(value)) deeplyFrozen(inner);
+  return Object.freeze(value);
+}
+
 const attributes = fc.dictionary(text, json, { maxKeys: 4, noNullPrototype: true });
 const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.option(arbitrary, { nil: undefined });
@@ -261,6 +267,55 @@ describe('requests', () => {
       expect(Buffer.from(encoded(own, plain, 'same'))).toEqual(before);
     },
   );
+
+  test('any request, frozen all the way down: the same bytes, the first time and again, as when it is not', () => {
+    fc.assert(
+      fc.property(request, request, (asked, other) => {
+        const own = createCodec();
+        const plainBytes = encoded(createCodec(), asked, 'x');
+        const frozen = deeplyFrozen(asked);
+        for (let round = 0; round < 3; round += 1) {
+          expect(Buffer.from(encoded(own, frozen, 'x')).equals(plainBytes)).toBe(true);
+          encoded(own, other, 'between');
+        }
+      }),
+    );
+  });
+
+  test('a principal whose roles or attributes change between two requests: each is sent as it was then', () => {
+    const own = createCodec();
+    const principalOf = (asked: CheckRequest): unknown =>
+      readBack(RequestType.decode(encoded(own, asked, 'x')))['principal'];
+    const roles = ['admin', 'editor'];
+    const attributes = { teams: ['a', 'b'] };
+    const principal = Object.freeze({ id: 'alice', roles, attributes });
+    expect(principalOf({ ...plain, principal })).toMatchObject({
+      roles: ['admin', 'editor'],
+      attributes: { teams: ['a', 'b'] },
+    });
+    roles.pop();
+    expect(principalOf({ ...plain, principal })).toMatchObject({ roles: ['admin'] });
+    attributes.teams.pop();
+    expect(principalOf({ ...plain, principal })).toMatchObject({ roles: ['admin'], attributes: { teams: ['a'] } });
+    Object.freeze(roles);
+    Object.freeze(attributes);
+    expect(principalOf({ ...plain, principal })).toMatchObject({ roles: ['admin'], attributes: { teams: ['a'] } });
+    attributes.teams.push('c');
+    expect(principalOf({ ...plain, principal })).toMatchObject({ attributes: { teams: ['a', 'c'] } });
+  });
+
+  test('one frozen object as principal and as resource: each in its own fields', () => {
+    const own = createCodec();
+    const both = deeplyFrozen({ id: 'x', kind: 'robot', roles: ['r'], attributes: { a: 1 } });
+    for (let round = 0; round < 2; round += 1) {
+      expect(
+        readBack(RequestType.decode(encoded(own, { ...plain, principal: both, resource: both }, 'x'))),
+      ).toMatchObject({
+        principal: { id: 'x', roles: ['r'], attributes: { a: 1 } },
+        resource: { kind: 'robot', id: 'x', attributes: { a: 1 } },
+      });
+    }
+  });
 
   test('toJSON that encodes another request: both are whole', () => {
     let inner: Uint8Array | undefined;
