@@ -39,7 +39,10 @@ export type StreamEvent =
   | { readonly type: 'CALL_ANSWERED'; readonly generation: number }
   /** The server ended the call and nothing is owed on it. */
   | { readonly type: 'CALL_ENDED'; readonly generation: number }
-  /** The call died; what it owed has been put back. */
+  /**
+   * The call died; what it owed has been put back. `immediate`: whether the first reopening is to come at once; otherwise it does where the
+   * call had answered.
+   */
   | { readonly type: 'CALL_LOST'; readonly generation: number; readonly reason: string; readonly immediate?: boolean }
   /** The call may serve no further request (GOAWAY, its connection drains): open the next, let this one finish. */
   | { readonly type: 'CALL_RETIRING'; readonly generation: number }

@@ -25,7 +25,7 @@ const noEffect = (): void => undefined;
 
 function planReopen(context: StreamContext, event: StreamEvent): Partial<StreamContext> {
   const attempt = context.attempt + 1;
-  const immediate = event.type === 'CALL_LOST' && (event.immediate === true || context.answered);
+  const immediate = event.type === 'CALL_LOST' && (event.immediate ?? context.answered);
   if (immediate && attempt === 1) return { attempt, delayMs: 0, answered: false };
   return { attempt, answered: false, ...nextBackoff(context.config.reconnect, attempt, context.seed) };
 }

@@ -162,12 +162,14 @@ export class CheckStream implements PipeEdges {
 
   onLost(call: Call, status: WireStatus): void {
     const isUnsupported = status.code === GrpcCode.UNIMPLEMENTED && status.outcome === 'answered';
+    // A server that asks for calm is not called again at once.
+    const isExhausted = status.code === GrpcCode.RESOURCE_EXHAUSTED;
     if (isUnsupported) call.carrier.noteNoStreams();
     this.tell({
       type: 'CALL_LOST',
       generation: call.generation,
       reason: status.message || 'the call was lost',
-      ...(isUnsupported ? { immediate: true } : {}),
+      ...(isUnsupported || isExhausted ? { immediate: isUnsupported } : {}),
     });
   }
 

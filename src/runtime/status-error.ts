@@ -90,16 +90,19 @@ function mayAuthenticate(check: PendingCheck, status: WireStatus, options: Redre
   return check.authenticatedAnew;
 }
 
-/** OK ends a stream without an answer; UNIMPLEMENTED is answered by asking without a stream; INTERNAL is a broken stream, not a verdict. */
+/** The stream broke before an answer came: no verdict on what was asked. */
+export function isBroken({ code, outcome }: WireStatus): boolean {
+  return code === GrpcCode.INTERNAL && outcome !== 'answered';
+}
+
+/** OK ends a stream without an answer; UNIMPLEMENTED is answered by asking without a stream. */
 function isMovable(status: WireStatus): boolean {
   switch (status.code) {
     case GrpcCode.OK:
     case GrpcCode.UNAVAILABLE:
     case GrpcCode.UNIMPLEMENTED:
       return true;
-    case GrpcCode.INTERNAL:
-      return status.outcome !== 'answered';
     default:
-      return status.outcome === 'refused';
+      return isBroken(status) || status.outcome === 'refused';
   }
 }

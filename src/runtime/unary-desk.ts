@@ -4,7 +4,7 @@ import type { RetryBudget } from '../data/retry-budget.js';
 import { BackpressureError, CancelledError, ConnectionError, GrpcCode, TimeoutError } from '../errors.js';
 import type { UnaryResult, WireMetadata, WireStatus } from '../transport/port.js';
 import type { PoolConnection } from './pool-connection.js';
-import { errorFromStatus, exhaustedError } from './status-error.js';
+import { errorFromStatus, exhaustedError, isBroken } from './status-error.js';
 
 export interface UnaryDeskHost {
   readonly clock: Clock;
@@ -137,7 +137,8 @@ export class UnaryDesk {
   #mayRetry(call: UnaryExchange, status: WireStatus, retries: number, progress: Progress): boolean {
     if (retries >= this.#host.maxRetries) return false;
     const isProven = status.outcome === 'notSent' || status.outcome === 'refused';
-    const isMendable = status.code === GrpcCode.UNAVAILABLE || this.#mayAuthenticate(status, progress);
+    const isMendable =
+      status.code === GrpcCode.UNAVAILABLE || isBroken(status) || this.#mayAuthenticate(status, progress);
     if (!isProven && !(call.idempotent && isMendable)) return false;
     return retries === 0 || this.#budget.tryTake();
   }

@@ -3,7 +3,7 @@
 import { GrpcCode } from '../errors.js';
 import { FRAME_HEADER_BYTES } from '../core/framed-message.js';
 import type { WireStatus } from './port.js';
-import { brokenStatus } from './status.js';
+import { brokenStatus, unreadableStatus } from './status.js';
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
@@ -137,7 +137,7 @@ export class FrameReader {
     if (flag !== 0) {
       const what =
         flag === 1 ? 'a compressed message, though no compression was agreed' : 'an invalid compression flag';
-      this.#problem = brokenStatus(`the server sent ${what}`);
+      this.#problem = unreadableStatus(`the server sent ${what}`);
       return -1;
     }
     const high = ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);

@@ -159,7 +159,12 @@ export function deadlineStatus(): WireStatus {
   return { code: GrpcCode.DEADLINE_EXCEEDED, message: 'the deadline passed', outcome: 'unknown' };
 }
 
-/** The peer broke the protocol, as far as this side can tell. */
+/** What the peer answered cannot be taken for an answer, nor would it be if it were asked again. */
+export function unreadableStatus(message: string): WireStatus {
+  return { code: GrpcCode.INTERNAL, message, outcome: 'answered' };
+}
+
+/** The peer broke off, or broke the protocol, as far as this side can tell. */
 export function brokenStatus(message: string, code: GrpcCode = GrpcCode.INTERNAL): WireStatus {
   return { code, message, outcome: 'unknown' };
 }

@@ -11,7 +11,7 @@ import type {
   WireStatus,
   WireStream,
 } from './port.js';
-import { answeredStatus, brokenStatus, deadlineStatus, notSentStatus } from './status.js';
+import { answeredStatus, deadlineStatus, notSentStatus, unreadableStatus } from './status.js';
 
 /** A call that this side can end with any status. */
 export interface AbortableStream extends WireStream {
@@ -52,7 +52,7 @@ export function unaryCall(
       {
         onMessage: (bytes, start, end) => {
           if (answer === undefined) answer = bytes.subarray(start, end);
-          else call.abort(brokenStatus('the server sent more than one answer to a unary call'));
+          else call.abort(unreadableStatus('the server sent more than one answer to a unary call'));
         },
         onDrain: () => undefined,
         onStatus: (status) => {

@@ -3,7 +3,7 @@
 import { framed, FRAME_HEADER_BYTES, type FramedMessage } from '../core/framed-message.js';
 import { FrameQueue } from './frames.js';
 import type { StreamListener, WireStatus, WireStream, WriteResult } from './port.js';
-import { brokenStatus, cancelledStatus } from './status.js';
+import { cancelledStatus, unreadableStatus } from './status.js';
 
 /** The transport's own call, underneath. None of these calls back synchronously. */
 export interface RawCall {
@@ -89,7 +89,7 @@ export class WireCall implements WireStream {
     if (flag !== 0) {
       const what =
         flag === 1 ? 'a compressed message, though no compression was agreed' : 'an invalid compression flag';
-      this.abort(brokenStatus(`the server sent ${what}`));
+      this.abort(unreadableStatus(`the server sent ${what}`));
       return;
     }
     this.#listener.onMessage(frame, FRAME_HEADER_BYTES, frame.length, now);
