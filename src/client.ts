@@ -213,6 +213,10 @@ export class AuthzClient implements TypedEmitter {
     const resolved = this.#resolve(options, checked);
     if (resolved.metadata !== undefined) return this.#checkUnary(checked, resolved);
     const { timeoutMs, signal } = resolved;
+    if (signal === undefined) {
+      const known = this.#runtime.desk.recall(checked);
+      if (known !== undefined) return Promise.resolve(known);
+    }
     const sink = new PromiseSink();
     const check = this.#runtime.desk.submit(checked, timeoutMs, sink, this.#runtime.desk.dispatch);
     if (check === undefined) throw new AuthzClientError('the client refused its own check', 'ERR_AUTHZ_INTERNAL');

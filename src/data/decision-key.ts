@@ -109,3 +109,47 @@ export function decisionKey(question: Question): string {
   // The answer has metadata or has not.
   return question.includeMetadata === true ? `${key}m` : key;
 }
+
+/** A question without attributes or context, as it was asked: compared field by field, for less than its key costs. */
+export type PlainQuestion = Omit<Question, 'context'>;
+
+/** A copy that the caller cannot change; undefined for one that has attributes or context. */
+export function plainQuestion({
+  principal,
+  resource,
+  actions,
+  context,
+  includeMetadata,
+}: Question): PlainQuestion | undefined {
+  if (principal.attributes !== undefined || resource.attributes !== undefined || context !== undefined)
+    return undefined;
+  return {
+    principal: { ...principal, roles: [...principal.roles] },
+    resource: { ...resource },
+    actions: [...actions],
+    includeMetadata: includeMetadata === true,
+  };
+}
+
+/** True: they have the same {@link decisionKey}. False says nothing. */
+export function isAskedAlike(plain: PlainQuestion, question: Question): boolean {
+  const { principal, resource } = question;
+  return (
+    principal.id === plain.principal.id &&
+    resource.id === plain.resource.id &&
+    resource.kind === plain.resource.kind &&
+    principal.type === plain.principal.type &&
+    principal.attributes === undefined &&
+    resource.attributes === undefined &&
+    question.context === undefined &&
+    (question.includeMetadata === true) === plain.includeMetadata &&
+    areEqual(principal.roles, plain.principal.roles) &&
+    areEqual(question.actions, plain.actions)
+  );
+}
+
+function areEqual(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index += 1) if (a[index] !== b[index]) return false;
+  return true;
+}

@@ -3,7 +3,9 @@
 import { createRequire } from 'node:module';
 import type { LRUMapWithDelete } from 'mnemonist';
 import type { Clock } from '../core/clock.js';
+import { RenewedMap } from '../core/renewed-map.js';
 import type { DeduplicationStats } from '../types.js';
+import { isAskedAlike, type PlainQuestion, type Question } from './decision-key.js';
 
 export interface DedupOptions {
   /** Answers kept; the one unused longest makes room. At least 1. */
@@ -25,6 +27,7 @@ export type DedupVerdict<X, V> =
 
 interface CachedAnswer<V> {
   readonly question: string;
+  readonly plain: PlainQuestion | undefined;
   readonly value: V;
   readonly expiresAtMs: number;
 }
@@ -63,7 +66,7 @@ export class DedupCache<X, V> {
   readonly #ttlMs: number;
   readonly #clock: Clock;
   #answers: LRUMapWithDelete<string, CachedAnswer<V>>;
-  readonly #flights = new Map<string, Flights<X>>();
+  readonly #flights = new RenewedMap<string, Flights<X>>();
   /** Ids whose answer a conflict evicted and whose new question has not begun yet. */
   readonly #conflictsToBegin = new Set<string>();
   #epoch = 0;
@@ -78,6 +81,16 @@ export class DedupCache<X, V> {
     this.#ttlMs = options.ttlMs;
     this.#clock = options.clock;
     this.#answers = createLru(options.capacity);
+  }
+
+  /** What `ask` would give as a hit, for a question that was asked alike before: it needs no key. Undefined says nothing: `ask`. */
+  recall(requestId: string, question: Question): V | undefined {
+    if (this.#flights.size > 0 && this.#flights.get(requestId) !== undefined) return undefined;
+    const cached = this.#answers.get(requestId);
+    if (cached?.plain === undefined || !isAskedAlike(cached.plain, question)) return undefined;
+    if (cached.expiresAtMs <= this.#clock.now()) return undefined;
+    this.#hits += 1;
+    return cached.value;
   }
 
   ask(requestId: string, question: string): DedupVerdict<X, V> {
@@ -137,13 +150,14 @@ export class DedupCache<X, V> {
   }
 
   /** The exchange was answered: kept, unless its id is in conflict or the cache was cleared since it began. Errors are `abandoned`. */
-  answered(requestId: string, question: string, exchange: X, value: V): void {
+  answered(requestId: string, question: string, exchange: X, value: V, plain?: PlainQuestion): void {
     const flights = this.#flights.get(requestId);
     const flight = this.#end(flights, requestId, exchange);
     if (flights === undefined || flight === undefined) return;
     if (flights.isPoisoned || flight.epoch !== this.#epoch || flight.question !== question) return;
     const pushedOut = this.#answers.setpop(requestId, {
       question,
+      plain,
       value,
       expiresAtMs: this.#clock.now() + this.#ttlMs,
     });

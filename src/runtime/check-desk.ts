@@ -4,10 +4,11 @@ import { RingBuffer } from '../core/ring-buffer.js';
 import type { CheckBook } from '../data/check-book.js';
 import { DedupCache } from '../data/dedup.js';
 import { decisionKey } from '../data/decision-key.js';
+import { OwnRequest } from '../data/own-request.js';
 import type { CheckPlace, CheckSink, PendingCheck } from '../data/pending-check.js';
 import type { RetryBudget } from '../data/retry-budget.js';
 import { BackpressureError } from '../errors.js';
-import type { CheckRequest, DeduplicationStats } from '../types.js';
+import type { CheckRequest, CheckResponse, DeduplicationStats } from '../types.js';
 import type { CheckStream } from './check-stream.js';
 import { Exchange, type SharedAnswer } from './exchange.js';
 import type { PoolConnection } from './pool-connection.js';
@@ -91,6 +92,18 @@ export class CheckDesk implements CheckPlace {
     return undefined;
   }
 
+  /** The answer that is kept for a question asked alike before, at once; undefined where there is none: `submit`. */
+  recall(request: CheckRequest): CheckResponse | undefined {
+    // An id of the client's own making was never asked before.
+    if (!this.deduplicating || request instanceof OwnRequest) return undefined;
+    const { requestId } = request;
+    const answer = this.dedup.recall(requestId, request);
+    if (answer === undefined) return undefined;
+    this.book.countRecalled();
+    const { results, metadata } = answer;
+    return metadata === undefined ? { requestId, results } : { requestId, results, metadata };
+  }
+
   #submitShared(
     request: CheckRequest,
     now: number,
@@ -110,7 +123,7 @@ export class CheckDesk implements CheckPlace {
       known.exchange.join(waiter);
       return waiter;
     }
-    const exchange = new Exchange(this, request.requestId, question);
+    const exchange = new Exchange(this, request, question);
     try {
       const wire = exchange.begin(request, now, timeoutMs);
       exchange.join(waiter);

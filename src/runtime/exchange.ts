@@ -1,4 +1,5 @@
 import type { CheckBook } from '../data/check-book.js';
+import { type PlainQuestion, plainQuestion } from '../data/decision-key.js';
 import type { DedupCache } from '../data/dedup.js';
 import type { CheckPlace, CheckSink, PendingCheck } from '../data/pending-check.js';
 import { type AuthzClientError, StreamClosedError } from '../errors.js';
@@ -20,13 +21,15 @@ export class Exchange implements CheckSink, CheckPlace {
   readonly #desk: ExchangeDesk;
   readonly #requestId: string;
   readonly #question: string;
+  readonly #plain: PlainQuestion | undefined;
   readonly #waiters = new Set<PendingCheck>();
   #wire: PendingCheck | undefined;
 
-  constructor(desk: ExchangeDesk, requestId: string, question: string) {
+  constructor(desk: ExchangeDesk, request: CheckRequest, question: string) {
     this.#desk = desk;
-    this.#requestId = requestId;
+    this.#requestId = request.requestId;
     this.#question = question;
+    this.#plain = plainQuestion(request);
   }
 
   get outcome(): 'notSent' | 'unknown' {
@@ -64,7 +67,7 @@ export class Exchange implements CheckSink, CheckPlace {
     this.#wire = undefined;
     const { results, metadata } = response;
     const shared: SharedAnswer = metadata === undefined ? { results } : { results, metadata };
-    this.#desk.dedup.answered(this.#requestId, this.#question, this, shared);
+    this.#desk.dedup.answered(this.#requestId, this.#question, this, shared, this.#plain);
     for (const waiter of this.#takeWaiters())
       this.#desk.book.answer(waiter, { requestId: waiter.requestId, ...shared });
   }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Question } from '../../src/data/decision-key.js';
-import { decisionKey } from '../../src/data/decision-key.js';
+import { decisionKey, isAskedAlike, plainQuestion } from '../../src/data/decision-key.js';
 import { ConfigurationError } from '../../src/errors.js';
 
 /** Few and alike, so that equal questions and near misses come up often. */
@@ -233,4 +233,42 @@ test('actions given unsorted: the list of the caller is not touched', () => {
   const actions = ['write', 'read', 'write'];
   decisionKey({ ...base, actions });
   expect(actions).toEqual(['write', 'read', 'write']);
+});
+
+test('any two questions that are asked alike: the same key', () => {
+  const few = question.filter(({ principal, resource, context }) => {
+    return principal.attributes === undefined && resource.attributes === undefined && context === undefined;
+  });
+  fc.assert(
+    fc.property(few, question, (a, b) => {
+      const kept = plainQuestion(a);
+      if (kept === undefined) throw new Error('a question without attributes is plain');
+      expect(isAskedAlike(kept, a)).toBe(true);
+      if (isAskedAlike(kept, b)) expect(decisionKey(b)).toBe(decisionKey(a));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('a question that changes after it was kept: not asked alike any more', () => {
+  const roles = ['admin', 'editor'];
+  const asked = { principal: { id: 'alice', roles }, resource: { kind: 'document', id: '1' }, actions: ['read'] };
+  const kept = plainQuestion(asked);
+  if (kept === undefined) throw new Error('a question without attributes is plain');
+  roles.pop();
+  expect(isAskedAlike(kept, asked)).toBe(false);
+  roles.push('editor');
+  expect(isAskedAlike(kept, asked)).toBe(true);
+  asked.actions[0] = 'delete';
+  expect(isAskedAlike(kept, asked)).toBe(false);
+});
+
+test.each([
+  ['principal', { principal: { id: 'a', roles: [], attributes: {} }, resource: { kind: 'k', id: '' }, actions: ['x'] }],
+  ['resource', { principal: { id: 'a', roles: [] }, resource: { kind: 'k', id: '', attributes: {} }, actions: ['x'] }],
+  ['context', { principal: { id: 'a', roles: [] }, resource: { kind: 'k', id: '' }, actions: ['x'], context: {} }],
+])('a question with attributes of its %s: not plain, and asked like no plain one', (_name, asked) => {
+  expect(plainQuestion(asked)).toBeUndefined();
+  const kept = plainQuestion({ principal: { id: 'a', roles: [] }, resource: { kind: 'k', id: '' }, actions: ['x'] });
+  expect(kept !== undefined && isAskedAlike(kept, asked)).toBe(false);
 });
