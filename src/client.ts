@@ -1,7 +1,8 @@
 import type { ActorRefFrom } from 'xstate';
 import type { clientMachine } from '../machines/index.js';
 import { type DecodedResponse, FrozenResults } from './codec/codec.js';
-import { messageIn } from './core/framed-message.js';
+import { type FramedMessage, messageIn } from './core/framed-message.js';
+import { MAX_UNKNOWN_ANSWERS } from './data/call.js';
 import { refuseOversize } from './data/message-size.js';
 import {
   AuthzClientError,
@@ -603,19 +604,22 @@ export class AuthzClient implements TypedEmitter {
   }
 
   #toBatchItem(input: CheckInput, index: number): BatchItem {
+    const { book, env } = this.#runtime;
+    let wireId: WireId | undefined;
     try {
       const given = this.#toRequest(input, false, `requests[${index}]`);
-      // Encoded alone first: what cannot be encoded is this item's error and not the batch's.
-      encodeRequest(this.#runtime.env.codec, given, given.requestId, `requests[${index}]`);
-      const wireId = this.#runtime.book.reserveWireId(given);
+      wireId = book.reserveWireId(given);
+      // What cannot be encoded is this item's error and not the batch's.
+      const message = encodeRequest(env.codec, given, wireId, `requests[${index}]`);
       // A copy, by the rules of what is encoded: it may be asked again one by one, and the caller may change its own meanwhile.
       const { requestId } = given;
       const request = { ...(JSON.parse(JSON.stringify(given)) as CheckInput), requestId };
-      return { request, wireId, error: undefined };
+      return { request, wireId, message, error: undefined };
     } catch (error) {
+      if (wireId !== undefined) book.releaseWireId(wireId);
       const isTyped = error instanceof AuthzClientError;
       const fault = isTyped ? error : new ConfigurationError(`requests[${index}]`, 'cannot be read', { cause: error });
-      return { request: placeholder(input), wireId: '', error: fault };
+      return { request: placeholder(input), wireId: '', message: undefined, error: fault };
     }
   }
 
@@ -626,17 +630,14 @@ export class AuthzClient implements TypedEmitter {
     { timeoutMs, signal, metadata }: ResolvedCheckOptions,
   ): Promise<CheckResponse[] | undefined> {
     const { env, book, clock, unary } = this.#runtime;
-    const bytes = env.codec.encodeBatch(
-      valid.map(({ request }) => request),
-      valid.map(({ wireId }) => wireId),
-    );
+    const bytes = env.codec.joinBatch(valid.flatMap(({ message }) => message ?? []));
     refuseOversize(bytes.length, this.#options.maxMessageBytes, 'requests');
     const { totals } = book;
     const startedAt = clock.now();
     totals.total += valid.length;
     try {
       const answer = await unary.exchange({ path: CHECK_BATCH, bytes, timeoutMs, signal, metadata, idempotent: true });
-      const responses = this.#matchBatch(items, env.codec.decodeBatch(answer));
+      const responses = this.#matchBatch(items, env.codec.decodeBatch(answer, valid.length + MAX_UNKNOWN_ANSWERS));
       const answered = responses.filter(({ error }) => error === undefined).length;
       totals.successful += answered;
       totals.failed += valid.length - answered;
@@ -659,7 +660,7 @@ export class AuthzClient implements TypedEmitter {
       if (byId.has(answer.requestId)) this.#runtime.env.counters.duplicateAnswers++;
       else byId.set(answer.requestId, answer);
     }
-    return items.map((item) => {
+    const responses = items.map((item) => {
       if (item.error !== undefined) return toErrorResponse(item);
       const { requestId, actions } = item.request;
       const answer = byId.get(item.wireId);
@@ -669,10 +670,13 @@ export class AuthzClient implements TypedEmitter {
           error: new ProtocolError('the server left this item of the batch unanswered', { requestId }),
         });
       }
+      byId.delete(item.wireId);
       const { response, foreign } = this.#runtime.env.codec.buildResponse(answer, requestId, actions);
       this.#runtime.env.counters.foreignResults += foreign;
       return response;
     });
+    this.#runtime.env.counters.unknownAnswers += byId.size;
+    return responses;
   }
 
   /** For servers without CheckBatch. */
@@ -727,6 +731,8 @@ export class AuthzClient implements TypedEmitter {
 interface BatchItem {
   readonly request: CheckRequest;
   readonly wireId: WireId;
+  /** Of a valid one. */
+  readonly message: FramedMessage | undefined;
   readonly error: AuthzClientError | undefined;
 }
 

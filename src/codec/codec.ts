@@ -9,6 +9,7 @@ import type {
   PolicySource,
   ReloadPoliciesResult,
 } from '../types.js';
+import { joinBatch } from './batch-request.js';
 import {
   decodeHealthCheck,
   decodeLoadPolicies,
@@ -43,10 +44,10 @@ export interface Codec {
   decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
   /** Judges by the asked actions alone: one that was not answered, or with an effect unknown here, is UNSPECIFIED. */
   buildResponse(decoded: DecodedResponse, requestId: string, actions: readonly string[]): BuiltResponse;
-  /** `wireIds` go with `requests`. */
-  encodeBatch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array;
-  /** As many as the server gave, in its order, which should be that of the requests. */
-  decodeBatch(bytes: Uint8Array): DecodedResponse[];
+  /** Checks that are encoded already, in one message, in order. */
+  joinBatch(checks: readonly FramedMessage[]): Uint8Array;
+  /** As many as the server gave, in its order. More than `maxAnswers` are no answer to what was asked: ProtocolError. */
+  decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[];
   encodeLoadPolicies(source: PolicySource): Uint8Array;
   decodeLoadPolicies(bytes: Uint8Array): LoadPoliciesResult;
   encodeReloadPolicies(options: { readonly force?: boolean }): Uint8Array;
@@ -85,15 +86,6 @@ class WireCodec implements Codec {
     }
   }
 
-  encodeBatch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): Uint8Array {
-    const encoder = this.#borrowEncoder();
-    try {
-      return messageIn(encoder.batch(requests, wireIds));
-    } finally {
-      this.#encoder = encoder;
-    }
-  }
-
   encodeHealthCheck(service: string): Uint8Array {
     const encoder = this.#borrowEncoder();
     try {
@@ -107,10 +99,11 @@ class WireCodec implements Codec {
     return this.#decoder.decode(bytes, start, end);
   }
 
-  decodeBatch(bytes: Uint8Array): DecodedResponse[] {
-    return this.#decoder.decodeBatch(bytes);
+  decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[] {
+    return this.#decoder.decodeBatch(bytes, maxAnswers);
   }
 
+  readonly joinBatch = joinBatch;
   readonly buildResponse = buildResponse;
   readonly encodeLoadPolicies = encodeLoadPolicies;
   readonly decodeLoadPolicies = decodeLoadPolicies;

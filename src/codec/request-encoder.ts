@@ -95,17 +95,6 @@ export class RequestEncoder {
     return this.#writer.finish();
   }
 
-  /** A `CheckBatchRequest`. `wireIds` go with `requests`. */
-  batch(requests: readonly CheckRequest[], wireIds: readonly WireId[]): FramedMessage {
-    this.#writer.abort();
-    requests.forEach((request, index) => {
-      this.#writer.begin(0x0a);
-      this.#request(request, wireIds[index] ?? request.requestId);
-      this.#writer.end();
-    });
-    return this.#writer.finish();
-  }
-
   /** A message whose only field is the string 1. */
   singleText(value: string, path: string): FramedMessage {
     this.#writer.abort();

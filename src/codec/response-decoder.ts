@@ -139,8 +139,8 @@ export class ResponseDecoder {
     }
   }
 
-  /** Decodes a `CheckBatchResponse`: the answers in the order of the requests. Throws ProtocolError. */
-  decodeBatch(bytes: Uint8Array): DecodedResponse[] {
+  /** Decodes a `CheckBatchResponse`: the answers in its order. Throws ProtocolError, also for more than `maxAnswers`. */
+  decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[] {
     const reader = this.#reader;
     const responses: DecodedResponse[] = [];
     try {
@@ -151,6 +151,8 @@ export class ResponseDecoder {
           reader.skip(tag);
           continue;
         }
+        // Before they take memory: an answer takes two bytes on the wire, and hundreds here.
+        if (responses.length >= maxAnswers) throw new Error(`it holds more than ${maxAnswers} answers`);
         const outerEnd = reader.enter();
         responses.push(this.#body(''));
         reader.leave(outerEnd);

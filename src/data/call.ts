@@ -1,4 +1,5 @@
 import type { DecodedResponse } from '../codec/codec.js';
+import type { FramedMessage } from '../core/framed-message.js';
 import type { WireId } from '../codec/wire-id.js';
 import { GrpcCode } from '../errors.js';
 import type { StreamListener, WireStatus, WireStream, WriteResult } from '../transport/port.js';
@@ -25,6 +26,8 @@ export interface CallCarrier {
 
 export interface CallCodec {
   decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
+  joinBatch(checks: readonly FramedMessage[]): Uint8Array;
+  decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[];
   buildResponse(
     decoded: DecodedResponse,
     requestId: string,
@@ -51,6 +54,8 @@ export interface CallOwner {
   onDead(call: Call, status: WireStatus, unanswered: PendingCheck[]): void;
   /** One check came back with a status of its own (a server without streams). */
   onCheckFailed(call: Call, check: PendingCheck, status: WireStatus): void;
+  /** One check is to be asked again by itself: that it was asked together with others was the client's choice, and is no fault of its. */
+  onUngrouped(call: Call, check: PendingCheck): void;
 }
 
 export interface CallInit {
@@ -64,10 +69,15 @@ export interface CallInit {
 }
 
 /** Answers nobody asked for, after which a call is not trusted any more. */
-const MAX_UNKNOWN_ANSWERS = 100;
+export const MAX_UNKNOWN_ANSWERS = 100;
 
 /** Fewer than these are not worth a write of their own. */
 const YIELD_AFTER_ANSWERS = 32;
+
+/** The server has no such rpc: what was asked may be asked by another. */
+export function isUnimplemented({ code, outcome }: WireStatus): boolean {
+  return code === GrpcCode.UNIMPLEMENTED && outcome === 'answered';
+}
 
 /**
  * One generation of a check stream: a call on the wire and the checks written on it. `current` it is written to; `draining` its answers
@@ -87,7 +97,7 @@ export class Call implements StreamListener, CheckPlace {
   #answersInARow = 0;
   #owner: CallOwner;
   readonly #book: CheckBook;
-  readonly #codec: CallCodec;
+  protected readonly codec: CallCodec;
   readonly #counters: ProtocolCounters;
   protected readonly now: () => number;
   readonly #table = new InflightTable<PendingCheck>();
@@ -98,7 +108,7 @@ export class Call implements StreamListener, CheckPlace {
     this.carrier = init.carrier;
     this.#owner = init.owner;
     this.#book = init.book;
-    this.#codec = init.codec;
+    this.codec = init.codec;
     this.#counters = init.counters;
     this.now = init.now;
   }
@@ -143,6 +153,22 @@ export class Call implements StreamListener, CheckPlace {
     this.endWhenAnswered();
   }
 
+  /** One check of a batch that says nothing of it goes back, to be asked by itself. */
+  protected ungroup(check: PendingCheck): void {
+    if (this.#table.take(check.wireId) === undefined) return;
+    check.place = null;
+    check.alone = true;
+    check.inDoubt = true;
+    this.carrier.inFlight--;
+    this.#owner.onUngrouped(this, check);
+    this.endWhenAnswered();
+  }
+
+  /** All that goes out together has been given to `tryWrite`. */
+  flush(): void {
+    // A stream's transport gathers by itself.
+  }
+
   /** Takes no more; half-closes once nothing is owed on it. */
   retire(): void {
     if (this.state !== 'current') return;
@@ -180,7 +206,7 @@ export class Call implements StreamListener, CheckPlace {
     this.carrier.noteReceived(now);
     let decoded: DecodedResponse;
     try {
-      decoded = this.#codec.decodeCheckResponse(bytes, start, end);
+      decoded = this.codec.decodeCheckResponse(bytes, start, end);
     } catch {
       // Whose answer it was cannot be known: the stream is replaced and what it owes is asked again.
       this.#counters.malformedAnswers++;
@@ -201,7 +227,7 @@ export class Call implements StreamListener, CheckPlace {
     this.carrier.noteReceived(now);
     let decoded: DecodedResponse;
     try {
-      decoded = this.#codec.decodeCheckResponse(bytes);
+      decoded = this.codec.decodeCheckResponse(bytes);
     } catch {
       this.#counters.malformedAnswers++;
       this.failOne(check, {
@@ -223,9 +249,29 @@ export class Call implements StreamListener, CheckPlace {
     if (this.#table.take(check.wireId) !== undefined) this.#deliver(check, decoded, now);
   }
 
+  /** The answers to checks that were asked together, known by their ids. What is left unanswered stays in the table. */
+  protected answerBatch(checks: readonly PendingCheck[], bytes: Uint8Array): void {
+    const now = this.now();
+    this.carrier.noteReceived(now);
+    let answers: DecodedResponse[];
+    try {
+      answers = this.codec.decodeBatch(bytes, checks.length + MAX_UNKNOWN_ANSWERS);
+    } catch {
+      this.#counters.malformedAnswers++;
+      return;
+    }
+    const asked = new Map(checks.map((check) => [check.wireId, check]));
+    for (const answer of answers) {
+      const check = asked.get(answer.requestId);
+      // Those of other calls, though they be under way, were not asked here. Whoever is told of an answer may end this call.
+      if (check?.place === this && this.#table.take(check.wireId) !== undefined) this.#deliver(check, answer, now);
+      else if (this.state !== 'dead') this.#noteUnasked(answer.requestId);
+    }
+  }
+
   #deliver(check: PendingCheck, decoded: DecodedResponse, now: number): void {
     check.place = null;
-    const { response, foreign } = this.#codec.buildResponse(decoded, check.requestId, check.actions);
+    const { response, foreign } = this.codec.buildResponse(decoded, check.requestId, check.actions);
     this.#counters.foreignResults += foreign;
     this.carrier.noteAnswer(now - check.writtenAt);
     if (!this.#answered) {
@@ -258,6 +304,11 @@ export class Call implements StreamListener, CheckPlace {
   #abort(status: WireStatus): void {
     const wire = this.#wire;
     this.#die(status);
+    this.cancel(wire);
+  }
+
+  /** Ends on the wire what is under way there. */
+  protected cancel(wire: WireStream | undefined): void {
     wire?.cancel();
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js';
 import { RingBuffer } from '../core/ring-buffer.js';
 import type { AuthzClientError } from '../errors.js';
 import type { WireStatus } from '../transport/port.js';
-import type { Call, CallOwner } from './call.js';
+import { type Call, type CallOwner, isUnimplemented } from './call.js';
 import type { CheckBook } from './check-book.js';
 import { Outbox, type OutboxLimits } from './outbox.js';
 import type { CheckPlace, PendingCheck } from './pending-check.js';
@@ -205,6 +205,7 @@ export class CheckPipe implements CallOwner, CheckPlace {
       this.#unanswered++;
       this.sent++;
     }
+    call.flush();
     if (call.written >= maxRequestsPerCall && !this.#rotationAsked) {
       this.#rotationAsked = true;
       edges.onRotationDue(call);
@@ -239,7 +240,11 @@ export class CheckPipe implements CallOwner, CheckPlace {
     if (wasCurrent) this.#current = undefined;
     this.#retired.delete(call);
     const owedNothing = unanswered.length === 0 && this.owed === 0;
-    for (const check of unanswered) this.#redress(check, status);
+    for (const check of unanswered) {
+      // It has not failed: without streams it is asked by other rpcs, which is no retry.
+      if (isUnimplemented(status)) this.#askAgain(check);
+      else this.#redress(check, status);
+    }
     if (wasCurrent) {
       if (status.code === 0 && owedNothing) this.#options.edges.onEnded(call);
       else this.#options.edges.onLost(call, status);
@@ -256,11 +261,21 @@ export class CheckPipe implements CallOwner, CheckPlace {
     this.#checkDrained();
   }
 
+  onUngrouped(_call: Call, check: PendingCheck): void {
+    this.#unanswered--;
+    this.#askAgain(check);
+    this.#flushSoon();
+    this.#checkDrained();
+  }
+
   #redress(check: PendingCheck, status: WireStatus): void {
     const error = this.#options.redress(check, status);
-    if (error !== undefined) {
-      this.#options.book.fail(check, error);
-    } else if (this.#options.reroute !== undefined) {
+    if (error === undefined) this.#askAgain(check);
+    else this.#options.book.fail(check, error);
+  }
+
+  #askAgain(check: PendingCheck): void {
+    if (this.#options.reroute !== undefined) {
       this.#options.reroute(check);
     } else {
       check.place = this;

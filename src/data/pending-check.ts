@@ -45,6 +45,8 @@ export class PendingCheck implements WheelEntry, InflightEntry {
   writtenAt = 0;
   /** It was refused for its token once, and goes out with a fresh one. */
   authenticatedAnew = false;
+  /** The batch it was in came to nothing that can be told of it: from now on it is asked by itself. */
+  alone = false;
   /** How often it was moved to another call. */
   moves = 0;
   /** Its turn in its handle's order. */

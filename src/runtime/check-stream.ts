@@ -1,6 +1,6 @@
 import type { PauseReason, StreamContext, StreamEvent } from '../../machines/index.js';
 import type { Clock, TimerHandle } from '../core/clock.js';
-import type { Call } from '../data/call.js';
+import { type Call, isUnimplemented } from '../data/call.js';
 import { CheckPipe, type PipeEdges, type PipeOptions } from '../data/check-pipe.js';
 import { GrpcCode } from '../errors.js';
 import type { WireStatus } from '../transport/port.js';
@@ -161,7 +161,7 @@ export class CheckStream implements PipeEdges {
   // --- edges of the pipe --------------------------------------------------------------------------------------------------------
 
   onLost(call: Call, status: WireStatus): void {
-    const isUnsupported = status.code === GrpcCode.UNIMPLEMENTED && status.outcome === 'answered';
+    const isUnsupported = isUnimplemented(status);
     // A server that asks for calm is not called again at once.
     const isExhausted = status.code === GrpcCode.RESOURCE_EXHAUSTED;
     if (isUnsupported) call.carrier.noteNoStreams();

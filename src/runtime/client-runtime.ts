@@ -464,6 +464,7 @@ export class ClientRuntime {
   #onToken(rotated: boolean): void {
     this.route.refresh();
     this.streams.wake();
+    for (const connection of this.pool) connection.wakeCalls();
     if (!rotated) return;
     // Another token may be another identity: what the last one was told is not told to this one.
     this.desk.dedup.clear();

@@ -82,4 +82,8 @@ export class ParkingLot implements CallOwner {
   onCheckFailed(): void {
     // Nothing is asked on a parked call.
   }
+
+  onUngrouped(): void {
+    // As above.
+  }
 }

@@ -1,11 +1,19 @@
 import type { ConnectionContext, ConnectionEvent } from '../../machines/index.js';
 import type { ParsedAddress } from '../core/address.js';
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { Call, type CallCarrier, type CallCodec, type CallOwner, type ProtocolCounters } from '../data/call.js';
+import {
+  Call,
+  type CallCarrier,
+  type CallCodec,
+  type CallOwner,
+  isUnimplemented,
+  type ProtocolCounters,
+} from '../data/call.js';
 import type { CheckBook } from '../data/check-book.js';
 import type { Routable } from '../data/router.js';
 import { StreamSlots } from '../data/stream-slots.js';
 import { UnaryCall } from '../data/unary-call.js';
+import { GrpcCode } from '../errors.js';
 import type { Redactor } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
 import type {
@@ -22,7 +30,7 @@ import type {
 import type { CheckStream } from './check-stream.js';
 import type { ServedEndpoint } from './served-endpoint.js';
 import { LatencyEstimate } from './latency.js';
-import { CHECK, CHECK_STREAM, HEALTH_CHECK } from './paths.js';
+import { CHECK, CHECK_BATCH, CHECK_STREAM, HEALTH_CHECK } from './paths.js';
 
 /** What a pooled connection needs of the client around it. */
 export interface ConnectionHost {
@@ -59,6 +67,14 @@ const MIN_STREAMS_TO_WATCH = 4;
 const NOT_OPEN: UnaryResult = {
   ok: false,
   status: { code: 14, message: 'the connection is not open', outcome: 'notSent' },
+};
+
+const RPCS = { Check: CHECK, CheckBatch: CHECK_BATCH } as const;
+
+/** As its server said before. */
+const NO_BATCH: UnaryResult = {
+  ok: false,
+  status: { code: GrpcCode.UNIMPLEMENTED, message: 'the server has no CheckBatch', outcome: 'answered' },
 };
 
 /** One pooled connection: the effects of its statechart, and what the router and the calls know of it. */
@@ -337,9 +353,11 @@ export class PoolConnection implements CallCarrier, Routable {
       call.attach(transport.openStream(CHECK_STREAM, headers, call));
     } else {
       call = new UnaryCall(init, {
-        send: (bytes, options) => this.#exchange(transport, CHECK, bytes, options),
-        hasRoom: () => this.hasRoom,
-        headers,
+        maxMessageBytes: this.#host.options.maxMessageBytes,
+        hasRoom: () => this.hasRoom && this.hasHeaders,
+        hasBatch: () => this.endpoint.hasBatch,
+        send: (rpc, bytes, options) =>
+          this.#exchange(transport, RPCS[rpc], bytes, { ...options, ...withMetadata(this.#host.headers()) }),
       });
     }
     this.#calls.add(call);
@@ -355,6 +373,7 @@ export class PoolConnection implements CallCarrier, Routable {
     const transport = this.#transport;
     const headers = this.#host.headers();
     if (transport === undefined || headers === undefined) return NOT_OPEN;
+    if (path === CHECK_BATCH && !this.endpoint.hasBatch) return NO_BATCH;
     this.inFlight++;
     this.lastUsedAt = this.#host.clock.now();
     try {
@@ -382,6 +401,11 @@ export class PoolConnection implements CallCarrier, Routable {
         listener.onStatus(status);
       },
     });
+  }
+
+  /** There is room, or a token. */
+  wakeCalls(): void {
+    for (const call of this.#calls) if (call instanceof UnaryCall) call.wake();
   }
 
   /** Round trip of an HTTP/2 PING; undefined where the transport has none. */
@@ -428,7 +452,9 @@ export class PoolConnection implements CallCarrier, Routable {
     const slots = this.#slots;
     slots.take();
     try {
-      return await transport.unary(path, bytes, options);
+      const result = await transport.unary(path, bytes, options);
+      if (path === CHECK_BATCH && !result.ok && isUnimplemented(result.status)) this.endpoint.hasBatch = false;
+      return result;
     } finally {
       slots.release();
     }
@@ -456,7 +482,7 @@ export class PoolConnection implements CallCarrier, Routable {
       }
       this.endpoint.reviewWatch();
       if (!this.hasRoom) return;
-      for (const call of this.#calls) if (call instanceof UnaryCall) call.wake();
+      this.wakeCalls();
       this.#host.onRoom();
     });
   }

@@ -45,6 +45,8 @@ export class ServedEndpoint {
   quickDrains = 0;
   /** False once the server said that it has no CheckStream. */
   hasStreams = true;
+  /** The same for CheckBatch. */
+  hasBatch = true;
   /** Silence after which it is pinged, milliseconds. */
   keepAliveIntervalMs: number;
   /** Why its last connection ended, or takes no more. */

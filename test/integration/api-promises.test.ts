@@ -36,7 +36,7 @@ describe('a token that the server refuses', () => {
         if (metadata.get('authorization')[0] !== `Bearer token-${valid}`) throw new ScriptedStatus(16);
         return allow(request);
       },
-      unimplemented: ['CheckStream'],
+      unimplemented: ['CheckStream', 'CheckBatch'],
     });
     const client = stage.client(server, {
       credentials: () => {

@@ -104,12 +104,12 @@ describe('a server that allows 1 stream at once', () => {
     expect(server.connectionCount).toBe(1);
   });
 
-  it('without CheckStream, twenty checks at once: all are answered, one call at a time on each connection', async () => {
+  it('without CheckStream and CheckBatch, twenty checks at once: all are answered, one call at a time on each connection', async () => {
     let open = 0;
     let most = 0;
     const server = await stage.server(
       {
-        unimplemented: ['CheckStream'],
+        unimplemented: ['CheckStream', 'CheckBatch'],
         onCheck: async (request) => {
           open++;
           most = Math.max(most, open);

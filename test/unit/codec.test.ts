@@ -162,10 +162,7 @@ describe('requests', () => {
   test('any batch: protobufjs reads the requests in order, each under its wire id', () => {
     fc.assert(
       fc.property(fc.array(request, { maxLength: 5 }), (asked) => {
-        const bytes = codec.encodeBatch(
-          asked,
-          asked.map((_, index) => `wire-${index}`),
-        );
+        const bytes = codec.joinBatch(asked.map((one, index) => codec.encodeCheckRequest(one, `wire-${index}`)));
         const { requests } = BatchRequestType.decode(bytes) as unknown as { requests: unknown[] };
         expect(
           isDeepStrictEqual(
@@ -176,6 +173,14 @@ describe('requests', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test('batch of requests on either side of each length of a varint: all are read back', () => {
+    const sizes = [1, 100, 127, 128, 16_383, 16_384, 70_000, 2];
+    const asked = sizes.map((size) => ({ ...plain, context: { text: 'x'.repeat(size) } }));
+    const bytes = codec.joinBatch(asked.map((one) => codec.encodeCheckRequest(one, one.requestId)));
+    const { requests } = BatchRequestType.decode(bytes) as unknown as { requests: unknown[] };
+    expect(requests.map(readBack)).toEqual(asked.map((one) => expectedOf(one, one.requestId)));
   });
 
   const plain: CheckRequest = {
@@ -580,12 +585,21 @@ describe('answers', () => {
     }
   });
 
+  test('batch of more answers than are taken: ProtocolError, and just as many are read', () => {
+    const bytes = Uint8Array.from([0x0a, 0, 0x0a, 0, 0x0a, 0]);
+    expect(codec.decodeBatch(bytes, 3)).toHaveLength(3);
+    expect(caught(() => codec.decodeBatch(bytes, 2))).toMatchObject({
+      name: 'ProtocolError',
+      message: 'malformed CheckBatchResponse: it holds more than 2 answers',
+    });
+  });
+
   test('batch that protobufjs wrote: the answers in its order', () => {
     fc.assert(
       fc.property(fc.array(wireResponse, { maxLength: 6 }), (given) => {
         const responses = given.map((one) => ResponseType.decode(encodeResponse(one)));
         const bytes = BatchResponseType.encode({ responses, totalDurationUs: 12.5 }).finish();
-        const decoded = codec.decodeBatch(bytes);
+        const decoded = codec.decodeBatch(bytes, given.length);
         expect(decoded.map(({ requestId }) => requestId)).toEqual(given.map(({ requestId }) => requestId));
         decoded.forEach(({ results }, index) => {
           expect(new Map(results)).toEqual(
@@ -595,7 +609,7 @@ describe('answers', () => {
       }),
       { numRuns: 60 },
     );
-    expect(caught(() => codec.decodeBatch(Uint8Array.from([0x0a, 9, 1])))).toBeInstanceOf(ProtocolError);
+    expect(caught(() => codec.decodeBatch(Uint8Array.from([0x0a, 9, 1]), 1))).toBeInstanceOf(ProtocolError);
   });
 });
 
