@@ -157,7 +157,7 @@ function itemBytes(check: PendingCheck): number {
 
 /**
  * Whether a batch's status is that of each check in it, as it would be of a call of its own. Otherwise one of them may have brought it upon
- * all (the server calls it invalid, or fails on it), or that they were together (a limit on messages or batches, no CheckBatch).
+ * all (the server calls it invalid, or fails on it), or that they were together (a limit of the server's, no CheckBatch).
  */
 function concernsAll({ code, outcome }: WireStatus): boolean {
   switch (code) {
@@ -167,9 +167,8 @@ function concernsAll({ code, outcome }: WireStatus): boolean {
     case GrpcCode.UNAVAILABLE:
     case GrpcCode.UNAUTHENTICATED:
       return true;
-    case GrpcCode.RESOURCE_EXHAUSTED:
-      return false;
     default:
+      // Not the server's own word (it asks for calm by a reset, its answer is too large to read): not to be asked a hundred times instead.
       return outcome !== 'answered';
   }
 }
