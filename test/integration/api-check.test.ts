@@ -476,6 +476,7 @@ describe('bounds', () => {
   test('bytes beyond maxPendingBytes: BackpressureError', async () => {
     const { server } = await holding();
     const client = stage.client(server, { maxPendingBytes: 500 });
+    await client.connect();
     const big = question({ context: { text: 'x'.repeat(300) } });
     const first = rejection(client.check(big, { deadline: 100 }), TimeoutError);
     expect((await rejection(client.check({ ...big, requestId: 'b' }), BackpressureError)).message).toContain(

@@ -122,6 +122,7 @@ describe('with deduplication on', () => {
   test('a joined twin keeps its own deadline: its end leaves the other waiting', async () => {
     const { server, asked } = await holding();
     const client = stage.client(server, { deduplication: true });
+    await client.connect();
     const long = client.check(question({ requestId: 'a' }));
     const short = rejection(client.check(question({ requestId: 'a' }), { deadline: 50 }), TimeoutError);
     expect(await short).toMatchObject({ requestId: 'a', outcome: 'unknown' });
@@ -133,6 +134,7 @@ describe('with deduplication on', () => {
   test('a joined twin with a later deadline outlives the one that began the exchange', async () => {
     const { asked, server } = await holding();
     const client = stage.client(server, { deduplication: true });
+    await client.connect();
     const short = rejection(client.check(question({ requestId: 'a' }), { deadline: 50 }), TimeoutError);
     const long = client.check(question({ requestId: 'a' }));
     await short;
