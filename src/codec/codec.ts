@@ -42,6 +42,8 @@ export interface Codec {
   encodeCheckRequest(request: CheckRequest, wireId: WireId): FramedMessage;
   /** Of what lies in `bytes` from `start` to `end`; by default all. */
   decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
+  /** Whose answer it is, of one that is cut short or malformed; undefined where its id does not come first. Never throws. */
+  readRequestId(bytes: Uint8Array, start?: number, end?: number): WireId | undefined;
   /** Judges by the asked actions alone: one that was not answered, or with an effect unknown here, is UNSPECIFIED. */
   buildResponse(decoded: DecodedResponse, requestId: string, actions: readonly string[]): BuiltResponse;
   /** Checks that are encoded already, in one message, in order. */
@@ -97,6 +99,10 @@ class WireCodec implements Codec {
 
   decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse {
     return this.#decoder.decode(bytes, start, end);
+  }
+
+  readRequestId(bytes: Uint8Array, start?: number, end?: number): WireId | undefined {
+    return this.#decoder.readRequestId(bytes, start, end);
   }
 
   decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[] {

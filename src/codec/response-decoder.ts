@@ -139,6 +139,19 @@ export class ResponseDecoder {
     }
   }
 
+  /** The id of an answer of which nothing else need be whole; undefined where it does not come first. */
+  readRequestId(bytes: Uint8Array, start = 0, end = bytes.length): WireId | undefined {
+    const reader = this.#reader;
+    try {
+      reader.reset(bytes, start, end);
+      return reader.tag() === 0x0a ? this.#id() : undefined;
+    } catch {
+      return undefined;
+    } finally {
+      reader.release();
+    }
+  }
+
   /** Decodes a `CheckBatchResponse`: the answers in its order. Throws ProtocolError, also for more than `maxAnswers`. */
   decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[] {
     const reader = this.#reader;

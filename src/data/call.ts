@@ -28,6 +28,8 @@ export interface CallCodec {
   decodeCheckResponse(bytes: Uint8Array, start?: number, end?: number): DecodedResponse;
   joinBatch(checks: readonly FramedMessage[]): Uint8Array;
   decodeBatch(bytes: Uint8Array, maxAnswers: number): DecodedResponse[];
+  /** Whose answer it is, of one that is cut short or malformed; undefined where that cannot be told. */
+  readRequestId(bytes: Uint8Array, start?: number, end?: number): WireId | undefined;
   buildResponse(
     decoded: DecodedResponse,
     requestId: string,
@@ -208,9 +210,7 @@ export class Call implements StreamListener, CheckPlace {
     try {
       decoded = this.codec.decodeCheckResponse(bytes, start, end);
     } catch {
-      // Whose answer it was cannot be known: the stream is replaced and what it owes is asked again.
-      this.#counters.malformedAnswers++;
-      this.#abort({ code: GrpcCode.INTERNAL, message: 'the server sent a malformed answer', outcome: 'unknown' });
+      this.#onMalformed(this.codec.readRequestId(bytes, start, end));
       return;
     }
     const check = this.#table.take(decoded.requestId);
@@ -219,6 +219,30 @@ export class Call implements StreamListener, CheckPlace {
       return;
     }
     this.#deliver(check, decoded, now);
+  }
+
+  /** Its check fails, where that is known; the stream is replaced, and what else it owes is asked again. */
+  #onMalformed(wireId: WireId | undefined): void {
+    this.#counters.malformedAnswers++;
+    const status = { code: GrpcCode.INTERNAL, message: 'the server sent a malformed answer' };
+    const check = this.#ownerOf(wireId);
+    if (check !== undefined) this.failOne(check, { ...status, outcome: 'answered' });
+    this.#abort({ ...status, outcome: 'unknown' });
+  }
+
+  onOversize(head: Uint8Array, size: number): void {
+    this.carrier.noteReceived(this.now());
+    const wireId = this.codec.readRequestId(head);
+    const message = `the server sent an answer of ${size} bytes, which is larger than the limit`;
+    const check = this.#ownerOf(wireId);
+    if (check !== undefined) this.failOne(check, { code: GrpcCode.RESOURCE_EXHAUSTED, message, outcome: 'answered' });
+    else if (wireId !== undefined) this.#noteUnasked(wireId);
+    else this.#abort({ code: GrpcCode.RESOURCE_EXHAUSTED, message, outcome: 'unknown' });
+  }
+
+  /** Whose answer it is, by its id, or because it can be nobody else's. */
+  #ownerOf(wireId: WireId | undefined): PendingCheck | undefined {
+    return wireId === undefined ? this.#table.sole : this.#table.get(wireId);
   }
 
   /** The answer to one check, known by the exchange it came in and not by its id. */

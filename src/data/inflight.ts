@@ -76,6 +76,11 @@ export class InflightTable<T extends InflightEntry> {
     return item;
   }
 
+  /** The request with this id that is owed an answer. */
+  get(wireId: WireId): T | undefined {
+    return this.#find(wireId);
+  }
+
   /** Whether the id's request was given up. Says so once: the late answer has then come. */
   isTombstone(wireId: WireId): boolean {
     return this.#tombstones.delete(wireId) || this.#olderTombstones.delete(wireId);
@@ -96,6 +101,12 @@ export class InflightTable<T extends InflightEntry> {
   /** Whether a request with this id was settled a short while ago (among the last 256), so that another answer is a duplicate. */
   recentlySettled(wireId: WireId): boolean {
     return this.#settled.includes(wireId);
+  }
+
+  /** The only request that an answer can still come for, late ones included. */
+  get sole(): T | undefined {
+    const late = this.#tombstones.size + this.#olderTombstones.size;
+    return this.#size + late === 1 ? this.oldest() : undefined;
   }
 
   /** The request that has waited longest since it was written. */

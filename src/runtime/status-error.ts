@@ -55,6 +55,12 @@ export interface RedressOptions {
   readonly mayRefreshToken: (sentAt: number) => boolean;
 }
 
+const ENDED_UNANSWERED: WireStatus = {
+  code: GrpcCode.INTERNAL,
+  message: 'it ended the stream without an answer',
+  outcome: 'unknown',
+};
+
 /**
  * What becomes of a check whose call ended: asked again, or failed. A check is an idempotent read, so it may be asked again whatever the server
  * did with it (fault contract, "Y"). The first move is immediate and free; later ones draw on the retry budget; all count towards `maxRetries`.
@@ -66,7 +72,8 @@ export function createRedress(
     const isProven = status.outcome === 'refused' || status.outcome === 'notSent';
     // That the last attempt was not processed says nothing of those before it.
     const outcome = isProven && check.inDoubt ? 'unknown' : status.outcome;
-    const error = (): AuthzClientError => errorFromStatus({ ...status, outcome }, check.requestId, check.timeoutMs);
+    const ended = status.code === GrpcCode.OK ? ENDED_UNANSWERED : { ...status, outcome };
+    const error = (): AuthzClientError => errorFromStatus(ended, check.requestId, check.timeoutMs);
     check.inDoubt ||= !isProven;
     check.written = check.inDoubt;
     if (options.now() >= check.deadlineAt) {

@@ -71,7 +71,7 @@ export class Http2Call implements WireStream, AbortableStream {
     this.#listener = listener;
     this.#host = host;
     this.#deadlineAt = deadlineAt;
-    this.#reader = new FrameReader(host.maxMessageBytes);
+    this.#reader = new FrameReader(host.maxMessageBytes, listener.onOversize !== undefined);
     this.#queue = new FrameQueue(this.#sink(), afterCallback);
   }
 
@@ -215,6 +215,11 @@ export class Http2Call implements WireStream, AbortableStream {
       let count = 0;
       while (!this.#paused && !this.#yielding && this.#state === 'open') {
         if (!reader.next()) {
+          const oversize = reader.takePassedOver();
+          if (oversize !== undefined) {
+            listener.onOversize?.(oversize.head, oversize.size);
+            continue;
+          }
           if (reader.problem !== undefined) this.abort(reader.problem);
           break;
         }

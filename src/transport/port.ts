@@ -77,6 +77,11 @@ export interface StreamListener {
    * @param now of the clock, milliseconds: not read for each of many messages that are delivered in a row
    */
   onMessage(bytes: Uint8Array, start: number, end: number, now: number): void;
+  /**
+   * A message of `size` bytes, larger than the limit, is passed over; `head` is how it begins. Where this is missing, and on transports that
+   * cannot pass one over, such a message ends the call with RESOURCE_EXHAUSTED.
+   */
+  onOversize?(head: Uint8Array, size: number): void;
   /** A `write` said 'full' and there is room again. */
   onDrain(): void;
   /** One other than OK may overtake messages that arrived together with it; those are then dropped. */

@@ -21,6 +21,8 @@ const END_STREAM = 0x1;
 const END_HEADERS = 0x4;
 const ACK = 0x1;
 const PREFACE_BYTES = 24;
+/** What a peer takes that does not say otherwise. */
+const MAX_FRAME_BYTES = 16_384;
 
 export interface Frame {
   readonly type: number;
@@ -137,7 +139,11 @@ export class RawConnection extends Changes {
   }
 
   data(streamId: number, payload: Buffer, endStream = false): void {
-    this.send(FrameType.DATA, endStream ? END_STREAM : 0, streamId, payload);
+    let offset = 0;
+    for (; payload.length - offset > MAX_FRAME_BYTES; offset += MAX_FRAME_BYTES) {
+      this.send(FrameType.DATA, 0, streamId, payload.subarray(offset, offset + MAX_FRAME_BYTES));
+    }
+    this.send(FrameType.DATA, endStream ? END_STREAM : 0, streamId, payload.subarray(offset));
   }
 
   rst(streamId: number, code: number): void {

@@ -542,6 +542,15 @@ describe('answers', () => {
     expect(caught(() => codec.decodeCheckResponse(Uint8Array.from([0x12, 50])))).not.toHaveProperty('requestId');
   });
 
+  test('id of an answer that is malformed or cut short: read where it comes first, and nothing is thrown where it does not', () => {
+    const start = [...delimited(1, bytesOf('r7'))];
+    expect(codec.readRequestId(Uint8Array.from([...start, 0x12, 50]))).toBe('r7');
+    expect(codec.readRequestId(Uint8Array.from([9, 9, ...start, 9]), 2, 2 + start.length)).toBe('r7');
+    for (const bytes of [[], [0x12, 50], start.slice(0, -1), [0x0a, 0x80], [0x80]]) {
+      expect(codec.readRequestId(Uint8Array.from(bytes))).toBeUndefined();
+    }
+  });
+
   test('id behind the results, or given twice: the last one counts, time and again', () => {
     const results = entry('read', [0x08, 1]);
     const behind = Uint8Array.from([...results, ...delimited(1, bytesOf('late'))]);

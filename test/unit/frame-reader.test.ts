@@ -113,4 +113,38 @@ describe('FrameReader', () => {
     expect(reader.hasRest).toBe(false);
     expect(reader.problem).toBeUndefined();
   });
+
+  prop.prop([
+    fc.array(fc.oneof(fc.nat(20), fc.integer({ min: LIMIT + 1, max: 9_000 })), { maxLength: 20 }),
+    fc.infiniteStream(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.nat(6_000))),
+  ])('any messages, the large passed over, cut anywhere: the small are read, of the large the head', (sizes, cuts) => {
+    const sent = sizes.map((size, index) => Buffer.alloc(size, index + 1));
+    const bytes = frameMessages(sent);
+    const reader = new FrameReader(LIMIT, true);
+    const received: Buffer[] = [];
+    let offset = 0;
+    const read = (): void => {
+      for (;;) {
+        const message = readOne(reader);
+        const oversize = message === undefined ? reader.takePassedOver() : undefined;
+        if (message !== undefined) received.push(message);
+        else if (oversize === undefined) return;
+        else
+          received.push(
+            Buffer.concat([oversize.head, Buffer.alloc(oversize.size - oversize.head.length, oversize.head[0])]),
+          );
+      }
+    };
+    for (const cut of cuts) {
+      if (offset >= bytes.length) break;
+      reader.feed(bytes.subarray(offset, offset + cut));
+      offset += cut;
+      read();
+    }
+    read();
+    expect(received.map(({ length }) => length)).toEqual(sizes);
+    expect(Buffer.concat(received).equals(Buffer.concat(sent))).toBe(true);
+    expect(reader.hasRest).toBe(false);
+    expect(reader.problem).toBeUndefined();
+  });
 });

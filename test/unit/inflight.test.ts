@@ -32,6 +32,20 @@ test('request given up, its late answer: a tombstone once, then unknown', () => 
   expect(table.isTombstone('late')).toBe(false);
 });
 
+test('one request in flight, others given up or none: it is the sole one only where no late answer can come', () => {
+  const table = new InflightTable<Item>();
+  const [first, second] = [item('first'), item('second')];
+  expect(table.sole).toBeUndefined();
+  table.add(first);
+  expect(table.sole).toBe(first);
+  table.add(second);
+  expect(table.sole).toBeUndefined();
+  table.abandon(second);
+  expect(table.sole).toBeUndefined();
+  table.isTombstone('second');
+  expect(table.sole).toBe(first);
+});
+
 test('id in flight or given up, another request with it: refused, so that the late answer cannot settle it', () => {
   const table = new InflightTable<Item>();
   const first = item('id');

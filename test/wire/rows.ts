@@ -23,7 +23,33 @@ export interface RowException {
 }
 
 /** What a transport cannot do. The default transport has no place here. */
-export const EXCEPTIONS: readonly RowException[] = [];
+export const EXCEPTIONS: readonly RowException[] = [
+  {
+    row: 25,
+    title: 'a check that is a call of its own + half a message and OK',
+    transport: 'grpc-js',
+    reason:
+      'grpc-js drops half a message without a word, so that it looks like OK without one: INTERNAL, but not asked again',
+  },
+  {
+    row: 28,
+    title: 'neighbours are answered',
+    transport: 'grpc-js',
+    reason: 'grpc-js ends the whole call: all checks on it are RESOURCE_EXHAUSTED',
+  },
+  {
+    row: 28,
+    title: 'comes in pieces',
+    transport: 'grpc-js',
+    reason: 'grpc-js ends the whole call: all checks on it are RESOURCE_EXHAUSTED',
+  },
+  {
+    row: 30,
+    title: 'grpc-status ""',
+    transport: 'grpc-js',
+    reason: 'grpc-js takes an empty grpc-status for 0; there is still no answer, and no allow',
+  },
+];
 
 const exceptionOf = (transport: TransportName, title: string): RowException | undefined =>
   EXCEPTIONS.find(
@@ -71,6 +97,12 @@ export function ask(client: AuthzClient, request = question(), options: CheckOpt
   const asked = client.check(request, options);
   asked.catch(() => undefined);
   return asked;
+}
+
+export function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`nothing at ${index}`);
+  return item;
 }
 
 /** Rows on each transport. */
