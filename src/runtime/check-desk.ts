@@ -211,8 +211,10 @@ export class CheckDesk implements CheckPlace {
   #send(connection: PoolConnection, check: PendingCheck): boolean {
     const lane = this.#pickLane(connection, check.acceptedAt);
     if (lane === undefined) return false;
-    const idleMs = this.#host.clock.now() - connection.lastUsedAt;
-    if (connection.inFlight === 0 && idleMs > connection.endpoint.keepAliveIntervalMs) connection.verify();
+    if (connection.inFlight === 0) {
+      const idleMs = this.#host.clock.now() - connection.lastUsedAt;
+      if (idleMs > connection.endpoint.keepAliveIntervalMs) connection.verify();
+    }
     if (!lane.pipe.offer(check)) {
       this.book.fail(
         check,

@@ -139,7 +139,8 @@ export class PoolConnection implements CallCarrier, Routable {
 
   /** Every one of the client's own streams on it waits out a backoff. */
   get isBackingOff(): boolean {
-    return this.lanes.length > 0 && this.lanes.every(({ backingOff }) => backingOff);
+    for (const lane of this.lanes) if (!lane.backingOff) return false;
+    return this.lanes.length > 0;
   }
 
   /** How many calls its peer allows at once; Infinity without a limit. */
