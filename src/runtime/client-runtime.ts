@@ -530,8 +530,9 @@ export class ClientRuntime {
     const { endpoint } = connection;
     if (silentMs > endpoint.keepAliveIntervalMs) connection.verify();
     const overdueMs = Math.max(OVERDUE_MS, OVERDUE_FACTOR * connection.p99LatencyMs);
-    if (silentMs <= overdueMs || endpoint.suspect || !endpoint.served || this.#monitor.stalledSince(silentSince))
-      return;
+    if (silentMs <= overdueMs || this.#monitor.stalledSince(silentSince)) return;
+    connection.examine(silentSince);
+    if (endpoint.suspect || !endpoint.served) return;
     endpoint.suspect = true;
     this.actors.tell(endpoint.id, { type: 'ANSWERS_OVERDUE', sole: this.#isSole(endpoint) });
   }

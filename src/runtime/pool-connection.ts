@@ -113,6 +113,7 @@ export class PoolConnection implements CallCarrier, Routable {
   #transport: TransportConnection | undefined;
   /** The transport a probe is under way on. */
   #probed: TransportConnection | undefined;
+  #examinedFor = -1;
   #connectTimer: TimerHandle;
   #downReason = '';
   #draining = false;
@@ -309,6 +310,13 @@ export class PoolConnection implements CallCarrier, Routable {
     this.closed = true;
     this.#host.clock.clearTimeout(this.#connectTimer);
     this.#host.onClosed(this, reason);
+  }
+
+  /** Answers are overdue, and nothing came since then: is it this end? Looked into once. */
+  examine(silentSince: number): void {
+    if (this.#examinedFor === silentSince) return;
+    this.#examinedFor = silentSince;
+    this.#transport?.examine?.();
   }
 
   /** Its endpoint is suspect: takes no more until that is settled. */

@@ -36,6 +36,7 @@ import type {
   WireStream,
 } from './port.js';
 import { secureContextOf, startTls } from './secure.js';
+import { watchForSilentEnd } from './session-end.js';
 import {
   answeredStatus,
   brokenStatus,
@@ -321,6 +322,16 @@ class GrpcJsConnection implements TransportConnection, Resolution {
     this.#referenced = referenced;
     const socket = this.#winner?.socket;
     if (socket !== undefined) applyReference(socket, referenced);
+  }
+
+  examine(): void {
+    const attempt = this.#winner;
+    const [socket] = attempt?.sockets ?? [];
+    if (attempt === undefined || socket === undefined || this.#session === undefined) return;
+    watchForSilentEnd(this.#session, socket, this.#options.clock, (error) => {
+      attempt.error ??= error;
+      socket.destroy();
+    });
   }
 
   close(): void {

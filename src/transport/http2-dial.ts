@@ -4,10 +4,12 @@ import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 
+import type { Clock } from '../core/clock.js';
 import { downCauseOf, type ConnectPhase } from './down-cause.js';
 import type { DownCause } from './port.js';
 import type { DialTarget } from './resolve.js';
 import { startTls } from './secure.js';
+import { watchForSilentEnd } from './session-end.js';
 
 /**
  * How far a peer may run ahead of the reader of one call, and of the connection. While a write is stuck node:http2 does not read, and so
@@ -66,6 +68,16 @@ export class Dial {
     // Many servers check client certificates only after the handshake, and just hang up.
     const hint = this.#tls === undefined ? '' : ', after the TLS handshake: it may have refused the client certificate';
     return { ...cause, message: `the server closed the connection before SETTINGS${hint}` };
+  }
+
+  /** See {@link watchForSilentEnd}. */
+  examine(clock: Clock): void {
+    const [socket] = this.#sockets;
+    if (this.#over || socket === undefined || this.#session === undefined) return;
+    watchForSilentEnd(this.#session, socket, clock, (error) => {
+      this.noteError(error);
+      this.#lose();
+    });
   }
 
   /** Something that may be why; the first is. */

@@ -112,6 +112,10 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     if (this.#session !== undefined) this.#dials[0]?.setReferenced(referenced);
   }
 
+  examine(): void {
+    if (this.#state === 'up' || this.#state === 'draining') this.#dials[0]?.examine(this.#options.clock);
+  }
+
   close(): void {
     const closed = { kind: 'closed', message: 'the connection was closed by this side' } as const;
     if (this.#state === 'ending') this.#cause = closed;

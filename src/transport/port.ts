@@ -154,6 +154,11 @@ export interface TransportConnection {
    * `timeoutMs`. It ends nothing by itself.
    */
   ping?(timeoutMs: number): Promise<boolean>;
+  /**
+   * Looks whether this end of the connection still works, and ends it as lost if it does not: for when answers are overdue. Costs the peer
+   * next to nothing, and is no ping. Absent where a broken connection always ends by itself.
+   */
+  examine?(): void;
   /** Ends the connection and every call on it (with CANCELLED); no socket stays behind. Idempotent. */
   close(): void;
 }
