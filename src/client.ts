@@ -90,6 +90,9 @@ interface GoneTotals {
   backpressureEvents: number;
 }
 
+/** The parts of a client, for this package's own simulations: not among what the package exports. */
+export let runtimeOf: (client: AuthzClient) => ClientRuntime;
+
 /** The authorization client. Everything that waits has a deadline; everything that queues has a bound; every failure is a typed error. */
 export class AuthzClient implements TypedEmitter {
   readonly #runtime: ClientRuntime;
@@ -98,6 +101,10 @@ export class AuthzClient implements TypedEmitter {
   /** Of a check without options. */
   readonly #plainCheck: ResolvedCheckOptions;
   readonly #gone: GoneTotals = { sent: 0, received: 0, latencySumMs: 0, peakBufferSize: 0, backpressureEvents: 0 };
+
+  static {
+    runtimeOf = (client) => client.#runtime;
+  }
 
   /**
    * Dials nothing yet: `connect()`, or the first check or stream, does.
@@ -211,6 +218,10 @@ export class AuthzClient implements TypedEmitter {
   #check(request: CheckInput, options: CheckOptions | undefined): Promise<CheckResponse> {
     const checked = this.#toRequest(request, false);
     this.#runtime.lifecycle.refuseWhenClosing('check', checked);
+    return this.#ask(checked, options);
+  }
+
+  #ask(checked: CheckRequest, options: CheckOptions | undefined): Promise<CheckResponse> {
     const resolved = this.#resolve(options, checked);
     if (resolved.metadata !== undefined) return this.#checkUnary(checked, resolved);
     const { timeoutMs, signal } = resolved;
@@ -233,6 +244,10 @@ export class AuthzClient implements TypedEmitter {
     if (requests.length > MAX_BATCH)
       throw new ConfigurationError('requests', `must be at most ${MAX_BATCH} long, got ${requests.length}`);
     this.#runtime.lifecycle.refuseWhenClosing('checkBatch');
+    return this.#runtime.whole(() => this.#checkBatch(requests, options));
+  }
+
+  async #checkBatch(requests: readonly CheckInput[], options: CheckOptions | undefined): Promise<CheckResponse[]> {
     const resolved = this.#resolve(options);
     const items = requests.map((input: CheckInput, index) => this.#toBatchItem(input, index));
     const valid = items.filter((item) => item.error === undefined);
@@ -413,6 +428,8 @@ export class AuthzClient implements TypedEmitter {
     this.#runtime.pool.checkSize(size);
     this.#runtime.lifecycle.refuseWhenClosing('scalePool');
     await this.connect();
+    // It may have been called meanwhile.
+    this.#runtime.lifecycle.refuseWhenClosing('scalePool');
     await this.#runtime.pool.scale(size);
   }
 
@@ -679,13 +696,15 @@ export class AuthzClient implements TypedEmitter {
     return responses;
   }
 
-  /** For servers without CheckBatch. */
+  /** For servers without CheckBatch. What was accepted before `disconnect()` is owed its answers, one by one too. */
   async #checkEach(items: readonly BatchItem[], options: CheckOptions): Promise<CheckResponse[]> {
+    const { actors, lifecycle } = this.#runtime;
+    if (actors.state === 'closed') lifecycle.refuseWhenClosing('checkBatch');
     return Promise.all(
       items.map(async (item) => {
         if (item.error !== undefined) return toErrorResponse(item);
         try {
-          return await this.check(item.request, options);
+          return await this.#ask(item.request, options);
         } catch (error) {
           if (!(error instanceof AuthzClientError)) throw error;
           return toErrorResponse({ ...item, error });

@@ -115,6 +115,14 @@ export class VirtualClock implements Clock {
     }
   }
 
+  /**
+   * As when the event loop stands still: `ms` pass and nothing fires. What fell due meanwhile fires late, in its order, with the next
+   * `advance`, even one by 0.
+   */
+  stall(ms: number): void {
+    this.#moveTo(this.#nowMs + ms);
+  }
+
   #begin(): void {
     if (this.#advancing) throw new Error('the virtual clock is being advanced already');
     this.#advancing = true;

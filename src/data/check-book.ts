@@ -43,6 +43,8 @@ export class CheckBook {
   readonly #wheel: DeadlineWheel<PendingCheck>;
   readonly #ids: WireIds;
   #size = 0;
+  /** Of those, the application's requests: the bound is on them. An exchange that waiters share comes on top, never without a waiter. */
+  #requests = 0;
   #bytes = 0;
   #keptActions: readonly string[] = [];
   totals = zeroTotals();
@@ -74,13 +76,7 @@ export class CheckBook {
    */
   accept(request: CheckRequest, now: number, timeoutMs: number, sink: CheckSink, counted = true): PendingCheck {
     const { maxPendingChecks, maxMessageBytes, encode, ownIds } = this.#options;
-    if (this.#size >= maxPendingChecks) {
-      throw new BackpressureError(
-        `maxPendingChecks: ${maxPendingChecks} checks are pending already; await some, or raise the limit`,
-        this.#size,
-        { requestId: request.requestId },
-      );
-    }
+    if (counted && this.#requests >= maxPendingChecks) throw this.#tooManyChecks(request.requestId);
     const givenId = request instanceof OwnRequest ? undefined : request.requestId;
     const wireId = request instanceof OwnRequest ? request.number : this.#ids.take(request.requestId);
     let message: FramedMessage;
@@ -118,11 +114,7 @@ export class CheckBook {
   /** Admits one that waits on another's exchange: it has a deadline of its own and no bytes. */
   acceptWaiter(request: CheckRequest, now: number, timeoutMs: number, sink: CheckSink): PendingCheck {
     const { maxPendingChecks, ownIds } = this.#options;
-    if (this.#size >= maxPendingChecks) {
-      throw new BackpressureError(`maxPendingChecks: ${maxPendingChecks} checks are pending already`, this.#size, {
-        requestId: request.requestId,
-      });
-    }
+    if (this.#requests >= maxPendingChecks) throw this.#tooManyChecks(request.requestId);
     const check = new PendingCheck({
       givenId: request.requestId,
       ownIds,
@@ -226,7 +218,10 @@ export class CheckBook {
 
   #admit(check: PendingCheck): void {
     this.#bytes += check.byteLength;
-    if (check.counted) this.totals.total++;
+    if (check.counted) {
+      this.#requests++;
+      this.totals.total++;
+    }
     this.#wheel.add(check);
     if (++this.#size === 1) this.#options.onBusy(true);
   }
@@ -237,8 +232,18 @@ export class CheckBook {
     this.#wheel.remove(check);
     if (typeof check.wireId === 'string') this.#ids.release(check.wireId, check.outcome === 'unknown');
     this.#bytes -= check.byteLength;
+    if (check.counted) this.#requests--;
     if (--this.#size === 0) this.#options.onBusy(false);
     return true;
+  }
+
+  #tooManyChecks(requestId: string): BackpressureError {
+    const { maxPendingChecks } = this.#options;
+    return new BackpressureError(
+      `maxPendingChecks: ${maxPendingChecks} checks are pending already; await some, or raise the limit`,
+      this.#requests,
+      { requestId },
+    );
   }
 
   #tooManyBytes(requestId: string): BackpressureError {

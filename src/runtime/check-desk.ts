@@ -169,6 +169,13 @@ export class CheckDesk implements CheckPlace {
     return this.#waiting.length > 0;
   }
 
+  /** Unsettled checks that are kept here, waiting for a connection or out of a backoff. */
+  get kept(): number {
+    let waiting = 0;
+    for (const check of this.#waiting) if (!check.settled) waiting++;
+    return waiting + this.#delayed.size;
+  }
+
   /** A connection became usable: what waits goes out, in order. */
   flushWaiting(): void {
     const now = this.#host.clock.now();

@@ -58,6 +58,8 @@ export class ClientRuntime {
   readonly #monitor: Monitor;
   #dialAheadTimer: TimerHandle;
   #sweptAt = 0;
+  /** Works of several exchanges under way. */
+  #compound = 0;
   #shortDue = false;
 
   constructor(options: ResolvedOptions, transport: Transport) {
@@ -97,7 +99,7 @@ export class ClientRuntime {
     this.lifecycle = new Lifecycle(this.env, {
       actors: () => this.actors,
       servedAddress: () => this.primaryEndpoint.address.text,
-      isIdle: () => this.book.size + this.unary.size === 0 && this.streams.handles.size === 0,
+      isIdle: () => this.book.size + this.unary.size + this.#compound === 0 && this.streams.handles.size === 0,
       isServed: () => this.route.isServed,
       whyUnserved: () => this.whyUnserved(),
       clearFailures: () => {
@@ -146,6 +148,17 @@ export class ClientRuntime {
     if (connections.length === 0 || connections.some(({ hasRoom }) => hasRoom)) return undefined;
     const limits = connections.map(({ id, address, maxStreams }) => `${id} to ${address.text} allows ${maxStreams}`);
     return `every connection is at its server's limit of concurrent streams (${limits.join(', ')})`;
+  }
+
+  /** Does what takes several exchanges, one after the other: between them the client owes it still, and does not end. */
+  async whole<T>(work: () => Promise<T>): Promise<T> {
+    this.#compound++;
+    try {
+      return await work();
+    } finally {
+      this.#compound--;
+      this.lifecycle.checkDrainedSoon();
+    }
   }
 
   /** Settles a check otherwise than by its answer. */
@@ -404,6 +417,7 @@ export class ClientRuntime {
     this.route.reset();
     this.#monitor.stop();
     if (!isFinal) return;
+    this.pool.cancelScaling();
     this.#tokens.stop();
     this.book.stop();
     this.desk.dedup.clear();

@@ -1,6 +1,6 @@
 import { type ConnectionConfig, deriveSeed, nextBackoff } from '../../machines/index.js';
 import { invariant } from '../core/assert.js';
-import { ConfigurationError, ConnectionError, TimeoutError } from '../errors.js';
+import { CancelledError, ConfigurationError, ConnectionError, TimeoutError } from '../errors.js';
 import type { Actors } from './actors.js';
 import type { Environment } from './environment.js';
 import { type ConnectionHost, PoolConnection } from './pool-connection.js';
@@ -38,6 +38,8 @@ export class Pool {
   readonly #host: PoolHost;
   readonly #connectionHost: ConnectionHost;
   readonly #connections = new Map<string, PoolConnection>();
+  /** Ends the wait of each `scalePool` under way. */
+  readonly #scaling = new Set<(error: Error) => void>();
   #count = 0;
   /** What `scalePool` asked for. */
   #target: number;
@@ -78,7 +80,7 @@ export class Pool {
 
   /**
    * Resolves when `size` connections of the routed level are open.
-   * @throws ConfigurationError outside the limits; TimeoutError at the client's timeout
+   * @throws ConfigurationError outside the limits; TimeoutError at the client's timeout; CancelledError at `disconnect()`
    */
   async scale(size: number): Promise<void> {
     this.checkSize(size);
@@ -148,6 +150,11 @@ export class Pool {
     }
   }
 
+  /** There will be no more connections. */
+  cancelScaling(): void {
+    for (const fail of [...this.#scaling]) fail(new CancelledError('scalePool() was cut short by disconnect()'));
+  }
+
   closeAll(reason: string): void {
     for (const { id } of [...this]) this.#host.actors().tell(id, { type: 'CLOSE', reason });
   }
@@ -208,6 +215,11 @@ export class Pool {
       const leave = (): void => {
         clock.clearTimeout(timer);
         hub.off('pool_connection_created', onCreated);
+        this.#scaling.delete(fail);
+      };
+      const fail = (error: Error): void => {
+        leave();
+        reject(error);
       };
       const onCreated = (): void => {
         if (!isThere()) return;
@@ -215,12 +227,10 @@ export class Pool {
         resolve();
       };
       const timer = clock.setTimeout(() => {
-        leave();
-        reject(
-          new TimeoutError(`timeout: the pool did not reach ${size} connections within ${timeoutMs} ms`, timeoutMs),
-        );
+        fail(new TimeoutError(`timeout: the pool did not reach ${size} connections within ${timeoutMs} ms`, timeoutMs));
       }, timeoutMs);
       hub.on('pool_connection_created', onCreated);
+      this.#scaling.add(fail);
     });
   }
 

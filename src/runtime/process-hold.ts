@@ -6,6 +6,10 @@ export class ProcessHold {
   #count = 0;
   #handle: NodeJS.Timeout | undefined;
 
+  get isHeld(): boolean {
+    return this.#handle !== undefined;
+  }
+
   acquire(): void {
     this.#count++;
     this.#handle ??= setInterval(noop, 2 ** 31 - 1);

@@ -72,11 +72,11 @@ export class Route {
 
   /** The usable connections may have changed. */
   refresh(): void {
-    this.#completeMove();
+    const hasMoved = this.#completeMove();
     const usable: PoolConnection[] = [];
     for (const connection of this.#host.connections()) if (this.isUsable(connection)) usable.push(connection);
     this.#router.setMembers(usable);
-    if (usable.length > 0) this.#host.onRouteReady();
+    if (usable.length > 0 || hasMoved) this.#host.onRouteReady();
   }
 
   // --- the failover controller's effects ----------------------------------------------------------------------------------------
@@ -158,19 +158,19 @@ export class Route {
     this.#host.hub.emit('failback_completed', { address: this.#nameOf(active) });
   }
 
-  /** Make before break: the flip happens when the new level has a usable connection, in one turn. */
-  #completeMove(): void {
+  /**
+   * Make before break: the flip happens when the new level has a usable connection, in one turn. Where nothing carries traffic, there is
+   * nothing to wait for: a connection at its peer's stream limit is the route, and others grow beside it.
+   * @returns whether it did
+   */
+  #completeMove(): boolean {
     const move = this.#pending;
-    if (move === undefined) return;
+    if (move === undefined) return false;
     let ready = false;
-    for (const connection of this.#host.connections()) {
-      ready ||=
-        connection.endpoint.level === move.level &&
-        connection.admitted &&
-        connection.connected &&
-        connection.endpoint.served;
+    for (const { admitted, connected, endpoint } of this.#host.connections()) {
+      ready ||= endpoint.level === move.level && (admitted || this.level === -1) && connected && endpoint.served;
     }
-    if (!ready) return;
+    if (!ready) return false;
     this.#pending = undefined;
     this.level = move.level;
     this.#epoch = move.epoch;
@@ -186,6 +186,7 @@ export class Route {
     }
     this.#host.tellFailover({ type: 'ROUTE_READY', epoch: move.epoch });
     if (move.level + 1 < this.#host.options.levels.length) this.#host.warm(move.level + 1, true);
+    return true;
   }
 
   #nameOf(level: number): string {

@@ -176,9 +176,11 @@ export class UnaryDesk {
     signal: AbortSignal,
     progress: Progress,
   ): Promise<UnaryResult> | undefined {
+    const now = this.#host.clock.now();
+    // Our own loop may have stood still: nobody waits for it any more.
+    if (now >= deadlineAt) return undefined;
     const connection = this.#host.pickConnection();
     if (connection?.hasHeaders !== true) return undefined;
-    const now = this.#host.clock.now();
     progress.written = true;
     progress.sentAt = now;
     const { metadata } = call;

@@ -1,4 +1,4 @@
-/** For the tests of services that use the client: time and chance under control, and a real engine to ask. */
+/** For the tests of services that use the client: time and chance under control, a network that can be broken, and a real engine to ask. */
 
 export { VirtualClock } from '../core/virtual-clock.js';
 export type { Clock, TimerHandle } from '../core/clock.js';
@@ -6,3 +6,14 @@ export { createSeededRandom } from '../core/random.js';
 export type { Random } from '../core/random.js';
 export { startEngine } from '../engine/index.js';
 export type { Engine, EngineOptions } from '../engine/index.js';
+export { SimulatedNetwork } from './sim-network.js';
+export type { SimulatedLink, SimulatedNetworkOptions } from './sim-network.js';
+export { replyToAll, ServingStatusCode } from './sim-server.js';
+export type {
+  SimulatedDecision,
+  SimulatedHandler,
+  SimulatedReply,
+  SimulatedRequest,
+  SimulatedServer,
+} from './sim-server.js';
+export type { SimulatedEvent } from './sim-frames.js';

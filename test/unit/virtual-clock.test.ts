@@ -148,3 +148,18 @@ test('time to come, advanceTo a time that is past: nothing moves back', () => {
   clock.advanceTo(10);
   expect(clock.now()).toBe(50);
 });
+
+test('timers due at different times, a stall past both: nothing fires in it; both do late, in order, with the next advance', () => {
+  const clock = new VirtualClock();
+  const log: string[] = [];
+  clock.setTimeout(() => log.push(`second at ${clock.now()}`), 20);
+  clock.setTimeout(() => log.push(`first at ${clock.now()}`), 10);
+  clock.setTimeout(() => log.push(`third at ${clock.now()}`), 60);
+  clock.stall(50);
+  expect(log).toEqual([]);
+  clock.advance(0);
+  expect(log).toEqual(['first at 50', 'second at 50']);
+  clock.advance(20);
+  expect(log.at(-1)).toBe('third at 60');
+  expect(clock.now()).toBe(70);
+});

@@ -1,0 +1,160 @@
+/** What the simulation found, each as the smallest script that showed it. */
+
+import { expect, test } from 'vitest';
+import { type AuthzClient, createClient } from '../../src/client.js';
+import { createSeededRandom } from '../../src/core/random.js';
+import { VirtualClock } from '../../src/core/virtual-clock.js';
+import { CancelledError, StreamClosedError, TimeoutError } from '../../src/errors.js';
+import type { PooledClientOptions } from '../../src/options.js';
+import { replyToAll, SimulatedNetwork, type SimulatedServer } from '../../src/testing/index.js';
+import { Effect } from '../../src/types.js';
+import { CountedClock } from './clock.js';
+
+const ADDRESS = '127.0.0.1:1001';
+
+interface Stage {
+  readonly clock: VirtualClock;
+  readonly clientClock: CountedClock;
+  readonly network: SimulatedNetwork;
+  readonly server: SimulatedServer;
+  readonly client: AuthzClient;
+  /** Paths of the messages that the client wrote, in order. */
+  readonly written: string[];
+}
+
+function stage(options: PooledClientOptions = {}): Stage {
+  const clock = new VirtualClock();
+  const clientClock = new CountedClock(clock);
+  const written: string[] = [];
+  const network = new SimulatedNetwork({
+    clock,
+    minLatencyMs: 1,
+    observer: ({ kind, detail }) => {
+      if (kind === 'write') written.push(detail.replace(/^.*\//, ''));
+    },
+  });
+  const server = network.server(ADDRESS);
+  server.handler = replyToAll(Effect.ALLOW);
+  const client = createClient({
+    address: ADDRESS,
+    clock: clientClock,
+    random: createSeededRandom(1),
+    transport: network,
+    timeout: 1_000,
+    reconnect: { initialDelay: 100, maxDelay: 1_000 },
+    ...options,
+  });
+  return { clock, clientClock, network, server, client, written };
+}
+
+const question = (requestId: string) => ({
+  requestId,
+  principal: { id: 'alice', roles: ['user'] },
+  resource: { kind: 'document', id: requestId },
+  actions: ['read'],
+});
+
+test('deduplication, room for one pending check, a check: it takes one place, not one for itself and one for its exchange', async () => {
+  const { clock, client } = stage({ maxPendingChecks: 1, deduplication: true });
+  const answer = client.check(question('a'));
+  await expect(client.check(question('b'))).rejects.toThrow('maxPendingChecks: 1 checks are pending already');
+  await clock.advanceAsync(100);
+  await expect(answer).resolves.toMatchObject({ requestId: 'a' });
+  const next = client.check(question('b'));
+  await clock.advanceAsync(100);
+  await expect(next).resolves.toMatchObject({ requestId: 'b' });
+});
+
+test('server without CheckBatch, disconnect() while the batch is under way: its items are still asked one by one and answered', async () => {
+  const { clock, client, server } = stage();
+  server.hasBatch = false;
+  const connected = client.connect();
+  await clock.advanceAsync(100);
+  await connected;
+  const answers = client.checkBatch([question('a'), question('b')]);
+  const gone = client.disconnect();
+  await clock.advanceAsync(1_000);
+  await gone;
+  expect((await answers).map(({ error, results }) => [error, results.get('read')?.effect])).toEqual([
+    [undefined, Effect.ALLOW],
+    [undefined, Effect.ALLOW],
+  ]);
+});
+
+test('server without CheckBatch, disconnect by force while the batch is under way: it is cancelled', async () => {
+  const { clock, client, server, clientClock } = stage();
+  server.hasBatch = false;
+  const connected = client.connect();
+  await clock.advanceAsync(100);
+  await connected;
+  const answers = client.checkBatch([question('a')]);
+  answers.catch(() => undefined);
+  await clock.advanceAsync(0);
+  const gone = client.disconnect({ force: true });
+  await clock.advanceAsync(10);
+  await gone;
+  await expect(answers).rejects.toBeInstanceOf(CancelledError);
+  expect(clientClock.pendingTimers).toBe(0);
+});
+
+test('scalePool() waiting for a connection that does not come, disconnect(): it is cancelled, and no timer is left', async () => {
+  const { clock, client, clientClock, network } = stage({ connectionPool: { maxConnections: 3 } });
+  const connected = client.connect();
+  await clock.advanceAsync(100);
+  await connected;
+  network.setLink(ADDRESS, { dial: 'silent' });
+  const scaled = client.scalePool(2);
+  scaled.catch(() => undefined);
+  await clock.advanceAsync(10);
+  const gone = client.disconnect();
+  await clock.advanceAsync(10);
+  await gone;
+  await expect(scaled).rejects.toBeInstanceOf(CancelledError);
+  expect(clientClock.pendingTimers).toBe(0);
+});
+
+test('scalePool() waiting for connect(), disconnect() as that is done: it adds nothing to a client that ends', async () => {
+  const { clock, client, clientClock, network } = stage({ connectionPool: { maxConnections: 3 } });
+  const gone = client.connect().then(() => client.disconnect({ force: true }));
+  const scaled = client.scalePool(2);
+  scaled.catch(() => undefined);
+  await clock.advanceAsync(100);
+  await gone;
+  await expect(scaled).rejects.toThrow(Error);
+  await expect(client.scalePool(2)).rejects.toBeInstanceOf(StreamClosedError);
+  expect(network.openConnections).toBe(0);
+  expect(clientClock.pendingTimers).toBe(0);
+});
+
+test('endpoint that was down, and comes back allowing no streams: it is the route, and a check tells of the limit at its deadline', async () => {
+  const { clock, client, network, server } = stage();
+  network.setLink(ADDRESS, { dial: 'refuse' });
+  const early = client.check(question('early'));
+  early.catch(() => undefined);
+  await clock.advanceAsync(50);
+  server.maxStreams = 0;
+  network.setLink(ADDRESS);
+  await clock.advanceAsync(900);
+  expect(client.getState()).toBe('open');
+  const late = client.check(question('late'));
+  late.catch(() => undefined);
+  await clock.advanceAsync(1_100);
+  await expect(late).rejects.toBeInstanceOf(TimeoutError);
+  await expect(late).rejects.toThrow("every connection is at its server's limit of concurrent streams");
+  server.maxStreams = undefined;
+  const answer = client.check(question('at last'));
+  await clock.advanceAsync(100);
+  await expect(answer).resolves.toMatchObject({ requestId: 'at last' });
+});
+
+test('unary call waiting for a connection, its deadline passed while the loop stood still: it is not sent', async () => {
+  const { clock, client, written } = stage({ timeout: 50 });
+  const answers = client.checkBatch([question('a')]);
+  answers.catch(() => undefined);
+  // The server's SETTINGS are on their way.
+  await clock.advanceAsync(1);
+  clock.stall(60);
+  await clock.advanceAsync(100);
+  await expect(answers).rejects.toMatchObject({ outcome: 'notSent' });
+  expect(written).not.toContain('CheckBatch');
+});
