@@ -404,6 +404,8 @@ export class ClientRuntime {
 
   #teardown(): void {
     this.clock.clearTimeout(this.#dialAheadTimer);
+    // First of all: it would take what is closed below for a loss, and dial another level.
+    this.actors.tell('failover', { type: 'CLOSE' });
     const { isFinal } = this.lifecycle;
     if (isFinal) {
       this.book.failAll(

@@ -9,6 +9,8 @@ import type { PooledClientOptions } from '../../src/options.js';
 import { replyToAll, SimulatedNetwork, type SimulatedServer } from '../../src/testing/index.js';
 import { Effect } from '../../src/types.js';
 import { CountedClock } from './clock.js';
+import { simulate } from './run.js';
+import type { Setup } from './scenario.js';
 
 const ADDRESS = '127.0.0.1:1001';
 
@@ -157,4 +159,41 @@ test('unary call waiting for a connection, its deadline passed while the loop st
   await clock.advanceAsync(100);
   await expect(answers).rejects.toMatchObject({ outcome: 'notSent' });
   expect(written).not.toContain('CheckBatch');
+});
+
+/** What is left out is as in the simplest setup. */
+const SETUP: Setup = {
+  seed: 1,
+  layout: 'single',
+  maxLatencyMs: 1,
+  hasPing: false,
+  sequential: false,
+  timeoutMs: 1_000,
+  maxRetries: 0,
+  maxPendingChecks: 1_000,
+  minConnections: 1,
+  maxConnections: 2,
+  highWaterMark: 2,
+  ensureOrdering: false,
+  multiplexing: false,
+  maxRequestsPerStream: 1_000,
+  deduplication: false,
+  keepAliveIntervalMs: 1_000,
+  healthIntervalMs: 1_000,
+  streamIdleMs: 60_000,
+  maxAttempts: 10,
+  strategy: 'round_robin',
+};
+
+test('one of two primaries on probation, disconnect by force: closing them is no loss, and nothing fails over to a client that ends', async () => {
+  const { failure } = await simulate({
+    setup: { ...SETUP, seed: 1841087942, layout: 'levels', maxConnections: 3 },
+    commands: [
+      { do: 'scale', size: 3 },
+      { do: 'fault', server: 1, what: { fault: 'maxStreams', maxStreams: 0 } },
+      { do: 'advance', ms: 3_300 },
+      { do: 'disconnect', force: true },
+    ],
+  });
+  expect(failure).toBeUndefined();
 });

@@ -23,6 +23,8 @@ export interface Ask {
 interface Write {
   readonly at: number;
   readonly isBatch: boolean;
+  /** The connection and the stream, as one. */
+  readonly call: string;
   readonly connection: number;
   readonly stream: number;
 }
@@ -54,8 +56,9 @@ export class Ledger {
   /** The first answer that reached the client for a request on a call, under the id it was asked under. */
   readonly #first = new Map<string, string>();
 
-  /** Calls whose server proved that it did not process what it owed on them; one that does not know the rpc has not. */
+  /** Calls whose server proved that it did not process what it owed on them, and those of an rpc that it does not know. */
   readonly #disclaimed = new Set<string>();
+  readonly #unimplemented = new Set<string>();
 
   constructor(deduplication: boolean) {
     this.#deduplication = deduplication;
@@ -85,13 +88,17 @@ export class Ledger {
       event.kind !== 'misuse',
       () => `invariant 5: ${event.detail} (connection ${event.connection}, call ${event.stream})`,
     );
-    if (event.kind === 'status' && /^12 | (refused|notSent)$/.test(event.detail)) {
-      this.#disclaimed.add(`${event.connection} ${event.stream}`);
-    }
+    if (event.kind === 'status') this.#onStatus(event);
     if (event.kind === 'write' && event.bytes !== undefined) this.#onWrite(event, event.bytes);
     if (event.kind !== 'receive' || event.note === undefined) return;
     const answers = (Array.isArray(event.note) ? event.note : [event.note]) as Answer[];
     for (const answer of answers) this.#onArrival(event, answer);
+  }
+
+  #onStatus({ connection, stream, detail }: SimulatedEvent): void {
+    const call = `${connection} ${stream}`;
+    if (detail === '12 answered') this.#unimplemented.add(call);
+    if (/ (refused|notSent)$/.test(detail)) this.#disclaimed.add(call);
   }
 
   #onWrite({ at, connection, stream, detail }: SimulatedEvent, bytes: Uint8Array): void {
@@ -105,7 +112,7 @@ export class Ledger {
         this.#writes.set(question, byId);
       }
       const writes = byId.get(requestId) ?? [];
-      writes.push({ at, isBatch: detail.endsWith('CheckBatch'), connection, stream });
+      writes.push({ at, isBatch: detail.endsWith('CheckBatch'), call: `${connection} ${stream}`, connection, stream });
       byId.set(requestId, writes);
     }
   }
@@ -208,7 +215,7 @@ export class Ledger {
     if (byId === undefined || requestId === undefined) return false;
     for (const [wireId, writes] of byId) {
       if (wireId !== requestId && !wireId.startsWith(`${requestId}#`)) continue;
-      if (writes.some(({ connection, stream }) => !this.#disclaimed.has(`${connection} ${stream}`))) return true;
+      if (writes.some(({ call }) => !this.#disclaimed.has(call) && !this.#unimplemented.has(call))) return true;
     }
     return false;
   }
@@ -223,9 +230,10 @@ export class Ledger {
       const asks = this.asks.filter((ask) => ask.question === question).length;
       const allowed = asks * (maxRetries + 1);
       for (const [wireId, writes] of byId) {
-        // Where the server has no CheckBatch, its items are asked again one by one.
-        const batched = writes.filter(({ isBatch }) => isBatch).length;
-        for (const times of [batched, writes.length - batched]) {
+        // Where the server has no such rpc it is asked by another, and what failed together is asked one by one: neither is a retry.
+        const tries = writes.filter(({ call }) => !this.#unimplemented.has(call));
+        const batched = tries.filter(({ isBatch }) => isBatch).length;
+        for (const times of [batched, tries.length - batched]) {
           must(
             times <= allowed,
             () => `invariant 7: ${question} was written ${times} times as ${wireId}, allowed are ${allowed}`,
