@@ -16,7 +16,7 @@ const bench = new Bench();
 const DRAIN_MS = 60_000;
 
 describe('a server that is terminated under load', () => {
-  test('with a backup: it drains, traffic moves, nothing is lost', async () => {
+  test('row 13: with a backup: it drains, traffic moves, nothing is lost', async () => {
     const [alpha, beta] = await bench.engines('alpha', 'beta');
     if (alpha === undefined || beta === undefined) throw new Error('no engines');
     const { client, events } = bench.failoverClient([alpha, beta], { timeout: DRAIN_MS });
@@ -41,7 +41,7 @@ describe('a server that is terminated under load', () => {
     expect(client.getState()).toBe('failedOver');
   });
 
-  test('three in turn, of a pooled client: a rolling restart loses nothing', async () => {
+  test('row 13: three in turn, of a pooled client: a rolling restart loses nothing', async () => {
     const engines = await bench.engines('alpha', 'beta', 'gamma');
     for (const engine of engines) engine.prepare();
     const { client, events } = bench.pooledClient(engines, { timeout: DRAIN_MS });
@@ -117,7 +117,7 @@ describe('GOAWAY', () => {
 });
 
 describe('a client under load', () => {
-  test('disconnect in the middle: every promise settles, what was accepted is answered, and no socket stays', async () => {
+  test('row 49: disconnect in the middle: every promise settles, what was accepted is answered, and no socket stays', async () => {
     const alpha = await bench.engine('alpha');
     const { client, events } = bench.client({ address: alpha.address });
     await client.connect();

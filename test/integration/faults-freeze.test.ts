@@ -11,7 +11,7 @@ import { eventually } from '../support/recorder.js';
 const bench = new Bench();
 
 describe('a primary with a backup, under load', () => {
-  test('frozen, then thawed: the unanswered are asked elsewhere, late answers are dropped, and traffic returns', async () => {
+  test('row 2: frozen, then thawed: the unanswered are asked elsewhere, late answers are dropped, and traffic returns', async () => {
     const [alpha, beta] = await bench.engines('alpha', 'beta');
     if (alpha === undefined || beta === undefined) throw new Error('no engines');
     const { client, events } = bench.failoverClient([alpha, beta]);
@@ -49,7 +49,7 @@ describe('a primary with a backup, under load', () => {
 });
 
 describe('a sole server', () => {
-  test('frozen: checks end at their deadline and it is never ejected; thawed: it serves again and late answers are dropped', async () => {
+  test('row 2: frozen: checks end at their deadline and it is never ejected; thawed: it serves again and late answers are dropped', async () => {
     const alpha = await bench.engine('alpha');
     const { client, events } = bench.client({ address: alpha.address, timeout: 1_000 });
     await client.connect();
@@ -87,7 +87,7 @@ describe('a sole server', () => {
     expect(events.count('disconnected')).toBe(0);
   });
 
-  test('frozen before the first connect: the dial is given up, and connect names it', async () => {
+  test('row 6: frozen before the first connect: the dial is given up, and connect names it', async () => {
     const alpha = await bench.engine('alpha');
     alpha.freeze();
     const { client } = bench.client({ address: alpha.address, connectTimeout: 200 });

@@ -11,7 +11,7 @@ import { eventually } from '../support/recorder.js';
 const bench = new Bench();
 
 describe('a primary with a backup, under load', () => {
-  test('killed: nothing is lost or answered twice, and traffic returns when it is back', async () => {
+  test('row 1: killed: nothing is lost or answered twice, and traffic returns when it is back', async () => {
     const [alpha, beta] = await bench.engines('alpha', 'beta');
     if (alpha === undefined || beta === undefined) throw new Error('no engines');
     alpha.prepare();
@@ -75,7 +75,7 @@ describe('a primary with a backup, under load', () => {
 });
 
 describe('a sole server', () => {
-  test('killed and not restarted: checks wait to their deadline, then fail as unavailable and name the cause', async () => {
+  test('row 8: killed and not restarted: checks wait to their deadline, then fail as unavailable and name the cause', async () => {
     const alpha = await bench.engine('alpha');
     const { client, events } = bench.client({ address: alpha.address });
     await client.connect();
@@ -100,7 +100,7 @@ describe('a sole server', () => {
     expect(dials).toBeLessThanOrEqual(16);
   });
 
-  test('killed and restarted before the deadline: the checks that waited are answered', async () => {
+  test('row 1: killed and restarted before the deadline: the checks that waited are answered', async () => {
     const alpha = await bench.engine('alpha');
     alpha.prepare();
     const { client, events } = bench.client({ address: alpha.address });

@@ -19,7 +19,7 @@ async function proxied(name: string): Promise<TcpProxy> {
 }
 
 describe('a connection under load', () => {
-  test('reset, with the server alive: it is redialled at once and the unanswered are asked again in order', async () => {
+  test('row 3: reset, with the server alive: it is redialled at once and the unanswered are asked again in order', async () => {
     const proxy = await proxied('alpha');
     // A backoff that no test would wait for: only an immediate redial passes.
     const { client, events } = bench.client({
@@ -51,7 +51,7 @@ describe('a connection under load', () => {
     expect(events.count('disconnected')).toBe(0);
   });
 
-  test('reset with a backup at hand: the primary is back at once and traffic does not move', async () => {
+  test('row 3: reset with a backup at hand: the primary is back at once and traffic does not move', async () => {
     const proxy = await proxied('alpha');
     const beta = await bench.engine('beta');
     const { client, events } = bench.failoverClient([proxy, beta]);
@@ -67,7 +67,7 @@ describe('a connection under load', () => {
     expect(events.count('failover_started')).toBe(0);
   });
 
-  test('reset again and again: every reset is survived', async () => {
+  test('row 3: reset again and again: every reset is survived', async () => {
     const proxy = await proxied('alpha');
     const { client } = bench.client({ address: proxy.address, maxRetries: 100 });
     await client.connect();

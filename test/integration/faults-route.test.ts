@@ -13,7 +13,7 @@ import { eventually } from '../support/recorder.js';
 const bench = new Bench();
 
 describe('health that flaps', () => {
-  test('between two endpoints: traffic moves once away and once back, however often it flapped in between', async () => {
+  test('row 43: between two endpoints: traffic moves once away and once back, however often it flapped in between', async () => {
     const [alpha, beta] = await bench.engines('alpha', 'beta');
     if (alpha === undefined || beta === undefined) throw new Error('no engines');
     const { client, events } = bench.failoverClient([alpha, beta], { failover: { failbackDelay: 1_500 } });
@@ -35,7 +35,7 @@ describe('health that flaps', () => {
     expect(client.getState()).toBe('open');
   });
 
-  test('at the last endpoint: an explicit NOT_SERVING ejects even it, and SERVING brings it back', async () => {
+  test('row 44: at the last endpoint: an explicit NOT_SERVING ejects even it, and SERVING brings it back', async () => {
     const alpha = await bench.engine('alpha');
     const { client, events } = bench.client({ address: alpha.address });
     await client.connect();
@@ -55,7 +55,7 @@ describe('health that flaps', () => {
   });
 });
 
-test('a server without the health service: its connection stands in for it', async () => {
+test('row 45: a server without the health service: its connection stands in for it', async () => {
   const server = await RawServer.listen((connection) => {
     connection.settings();
     let answered = 0;
@@ -89,7 +89,7 @@ test('a server without the health service: its connection stands in for it', asy
 });
 
 describe('a failback', () => {
-  test('during which everything dies: errors are typed, no answer is mixed up, and either server brings it back', async () => {
+  test('row 47: during which everything dies: errors are typed, no answer is mixed up, and either server brings it back', async () => {
     const [alpha, beta] = await bench.engines('alpha', 'beta');
     if (alpha === undefined || beta === undefined) throw new Error('no engines');
     alpha.prepare();

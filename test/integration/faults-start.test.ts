@@ -45,7 +45,7 @@ describe('nobody listens', () => {
     expect(faultOf(1, await client.check(question(1)))).toBeUndefined();
   });
 
-  test('at the primary only: the first checks go to the backup', async () => {
+  test('row 8: at the primary only: the first checks go to the backup', async () => {
     const [primary, beta] = [await nobody(), await bench.engine('beta')];
     const { client, events } = bench.failoverClient([primary, beta]);
     const responses = await Promise.all(Array.from({ length: 20 }, (_, index) => client.check(question(index))));
@@ -54,7 +54,7 @@ describe('nobody listens', () => {
     expect(events.count('connected')).toBe(1);
   });
 
-  test('checks without a connect: they wait to their deadline, and the client goes on dialling until disconnect', async () => {
+  test('row 8: checks without a connect: they wait to their deadline, and the client goes on dialling until disconnect', async () => {
     const { address, port } = await nobody();
     const { client, events } = bench.client({ address, timeout: 300 });
     const outcomes = await Promise.allSettled(Array.from({ length: 10 }, (_, index) => client.check(question(index))));
@@ -72,7 +72,7 @@ describe('nobody listens', () => {
 });
 
 describe('a server that accepts and says nothing', () => {
-  test('as the primary: its dial is given up and the backup serves', async () => {
+  test('row 6: as the primary: its dial is given up and the backup serves', async () => {
     const silent = await RawServer.listen(() => undefined);
     bench.afterwards(() => silent.close());
     const beta = await bench.engine('beta');
@@ -87,7 +87,7 @@ describe('a server that accepts and says nothing', () => {
     expect(client.getState()).toBe('failedOver');
   });
 
-  test('as the only server: connect rejects and no socket stays behind', async () => {
+  test('row 6: as the only server: connect rejects and no socket stays behind', async () => {
     const silent = await RawServer.listen(() => undefined);
     bench.afterwards(() => silent.close());
     const { client } = bench.client({ address: silent.address, connectTimeout: 200 });
@@ -97,7 +97,7 @@ describe('a server that accepts and says nothing', () => {
 });
 
 describe('a slow server', () => {
-  test('one check with a short deadline among others: it alone times out, and its late answer disturbs nobody', async () => {
+  test('row 9: one check with a short deadline among others: it alone times out, and its late answer disturbs nobody', async () => {
     const slow = await bench.engine('slow', { latencyMs: 400 });
     const { client, events } = bench.client({ address: slow.address });
     await client.connect();
