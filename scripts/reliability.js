@@ -24,7 +24,8 @@ export function findProofs() {
     const file = relative(root, path).split(sep).join('/');
     for (const [, numbers = ''] of readFileSync(path, 'utf8').matchAll(TITLE)) {
       for (const number of numbers.split(/, | and /).map(Number)) {
-        const files = proofs.get(number) ?? new Map();
+        /** @type {Map<string, number>} */
+      const files = proofs.get(number) ?? new Map();
         files.set(file, (files.get(file) ?? 0) + 1);
         proofs.set(number, files);
       }
