@@ -25,7 +25,7 @@ export function findProofs() {
     for (const [, numbers = ''] of readFileSync(path, 'utf8').matchAll(TITLE)) {
       for (const number of numbers.split(/, | and /).map(Number)) {
         /** @type {Map<string, number>} */
-      const files = proofs.get(number) ?? new Map();
+        const files = proofs.get(number) ?? new Map();
         files.set(file, (files.get(file) ?? 0) + 1);
         proofs.set(number, files);
       }
