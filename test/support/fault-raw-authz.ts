@@ -2,7 +2,15 @@
 
 import { decodeCheckRequest, encodeCheckResponse, type WireCheckRequest } from '../../src/engine/wire.js';
 import { Effect } from '../../src/types.js';
-import { FrameType, grpcFrame, RawServer, RESPONSE_HEADERS, type Headers, type RawConnection } from './raw-server.js';
+import {
+  FrameType,
+  grpcFrame,
+  RawServer,
+  RESPONSE_HEADERS,
+  type Frame,
+  type Headers,
+  type RawConnection,
+} from './raw-server.js';
 import { Changes } from './recorder.js';
 
 const END_STREAM = 0x1;
@@ -27,7 +35,8 @@ export interface RawAuthzOptions {
 
 /** What is known of one call. */
 interface Call {
-  offset: number;
+  /** Of what came: the beginning of a message. */
+  rest: Buffer;
   owed: number;
   begun: boolean;
   halfClosed: boolean;
@@ -44,6 +53,8 @@ export class RawAuthzServer extends Changes {
   /** May be changed at any time. */
   onRequest: NonNullable<RawAuthzOptions['onRequest']>;
   readonly #onOther: NonNullable<RawAuthzOptions['onOther']>;
+  /** How many frames of a connection were looked at. */
+  readonly #seen = new Map<RawConnection, number>();
   readonly #calls = new Map<RawConnection, Map<number, Call>>();
 
   private constructor(name: string, raw: RawServer, options: RawAuthzOptions) {
@@ -88,7 +99,7 @@ export class RawAuthzServer extends Changes {
     if (calls === undefined) this.#calls.set(connection, (calls = new Map<number, Call>()));
     let call = calls.get(streamId);
     if (call === undefined) {
-      call = { offset: 0, owed: 0, begun: false, halfClosed: false, ended: false };
+      call = { rest: Buffer.alloc(0), owed: 0, begun: false, halfClosed: false, ended: false };
       calls.set(streamId, call);
     }
     return call;
@@ -96,22 +107,27 @@ export class RawAuthzServer extends Changes {
 
   /** Takes in what has come on this connection since the last look. */
   #take(connection: RawConnection): void {
-    const frames = connection.frames.filter(({ type }) => type === FrameType.DATA);
-    for (const streamId of new Set(frames.map((frame) => frame.streamId))) {
-      const call = this.#callOf({ connection, streamId });
-      call.halfClosed = frames.some((frame) => frame.streamId === streamId && (frame.flags & END_STREAM) !== 0);
-      const bytes = connection.dataOf(streamId);
-      while (bytes.length >= call.offset + 5) {
-        const end = call.offset + 5 + bytes.readUInt32BE(call.offset + 1);
-        if (bytes.length < end) break;
-        const request = decodeCheckRequest(bytes.subarray(call.offset + 5, end));
-        call.offset = end;
-        call.owed += 1;
-        this.#hand({ connection, streamId, request });
-      }
-      this.#endIfDone({ connection, streamId });
+    for (let index = this.#seen.get(connection) ?? 0; index < connection.frames.length; index += 1) {
+      this.#seen.set(connection, index + 1);
+      const frame = connection.frames[index];
+      if (frame?.type === FrameType.DATA) this.#takeData(connection, frame);
     }
     this.changed();
+  }
+
+  #takeData(connection: RawConnection, { streamId, flags, payload }: Frame): void {
+    const call = this.#callOf({ connection, streamId });
+    call.halfClosed ||= (flags & END_STREAM) !== 0;
+    let bytes = Buffer.concat([call.rest, payload]);
+    while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
+      const end = 5 + bytes.readUInt32BE(1);
+      const request = decodeCheckRequest(bytes.subarray(5, end));
+      bytes = bytes.subarray(end);
+      call.owed += 1;
+      this.#hand({ connection, streamId, request });
+    }
+    call.rest = bytes;
+    this.#endIfDone({ connection, streamId });
   }
 
   #hand(received: Received): void {

@@ -81,15 +81,20 @@ export class Rows {
     return server;
   };
 
+  /** This transport, and no health checks. */
+  readonly options = <T extends Omit<AuthzClientOptions, 'address'>>(
+    options: T,
+  ): Omit<AuthzClientOptions, 'address'> & T => ({
+    transport: this.transport,
+    healthCheck: { enabled: false },
+    ...options,
+  });
+
   /** On this transport, and without health checks: every call is a check's. */
   readonly client = (
     server: { readonly address: string },
     options: Omit<AuthzClientOptions, 'address'> = {},
   ): AuthzClient => this.stage.client(server, this.options(options));
-
-  options<T extends Omit<AuthzClientOptions, 'address'>>(options: T): Omit<AuthzClientOptions, 'address'> & T {
-    return { transport: this.transport, healthCheck: { enabled: false }, ...options };
-  }
 }
 
 /** Asks, and leaves it to the test whether to look at what comes of it. */
