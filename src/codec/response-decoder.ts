@@ -68,6 +68,8 @@ export class ResponseDecoder {
   #slot = 0;
   /** See `#ownIdEnd`. */
   #ownId = -1;
+  /** Set where `#body` met an id. */
+  #idInBody = false;
   /** By hash; a newcomer replaces who sits there. */
   readonly #known = new Array<KnownBody | undefined>(KNOWN_BODIES).fill(undefined);
 
@@ -116,17 +118,18 @@ export class ResponseDecoder {
     let requestId: WireId = '';
     try {
       reader.reset(bytes, start, end);
-      if (bytes[start] === 0x0a) {
+      // What lies behind an empty message is not its id.
+      if (start < end && bytes[start] === 0x0a) {
         reader.tag();
         requestId = this.#id();
       }
       const bodyStart = reader.position;
       const known = this.#lookUp(bytes, bodyStart, end);
       if (known !== undefined) return { requestId, results: known };
+      this.#idInBody = false;
       const decoded = this.#body(requestId);
-      // Metadata tells how long it took and never comes twice; a second id would not be the body's.
-      const mayBeKnown =
-        end - bodyStart <= MAX_KNOWN_BYTES && decoded.metadata === undefined && decoded.requestId === requestId;
+      // Metadata tells how long it took and never comes twice; an id in the body, even the same one, says whose answer it is.
+      const mayBeKnown = end - bodyStart <= MAX_KNOWN_BYTES && decoded.metadata === undefined && !this.#idInBody;
       if (mayBeKnown) {
         const body = Uint8Array.prototype.slice.call(bytes, bodyStart, end);
         this.#known[this.#slot] = { view: viewOf(body), results: decoded.results };
@@ -189,6 +192,7 @@ export class ResponseDecoder {
       switch (tag) {
         case 0x0a:
           requestId = this.#id();
+          this.#idInBody = true;
           break;
         case 0x12:
           this.#result(results);

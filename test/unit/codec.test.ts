@@ -562,6 +562,21 @@ describe('answers', () => {
     }
   });
 
+  test('id given twice, once behind results that were known under another id: the last one counts', () => {
+    const id = (text: string): number[] => delimited(1, bytesOf(text));
+    const results = entry('read', [0x08, 1]);
+    const answer = (first: string): Uint8Array => Uint8Array.from([...id(first), ...results, ...id('last')]);
+    for (const first of ['last', 'other', 'last', '']) {
+      expect(codec.decodeCheckResponse(answer(first)).requestId).toBe('last');
+    }
+  });
+
+  test('empty answer, whatever lies behind it in its chunk: no id and no results', () => {
+    const chunk = Uint8Array.from([9, ...delimited(1, bytesOf('r7')), 9]);
+    const { requestId, results } = codec.decodeCheckResponse(chunk, 1, 1);
+    expect([requestId, results.size]).toEqual(['', 0]);
+  });
+
   test('buffer that the transport uses again after decoding: what was decoded does not change', () => {
     const buffer = Buffer.from(encodeResponse(sample('a', [['read', 1]])));
     const decoded = codec.decodeCheckResponse(buffer);
