@@ -35,6 +35,13 @@ function isSecretKey(key: string): boolean {
   return SECRET_KEY.test(key.toLowerCase().replaceAll(/[-_]/g, ''));
 }
 
+/** The values of the headers whose names say that they are secret; of `Bearer x`, the `x` too. */
+export function secretsIn(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    isSecretKey(name) ? [value, value.slice(value.indexOf(' ') + 1)] : [],
+  );
+}
+
 /**
  * Removes secrets from texts and objects: by the name of the key, by the shape of the text (bearer tokens, JWTs, private keys, passwords
  * in URLs), and every exact secret it was told of, wherever a server or a library may echo it.
@@ -54,11 +61,12 @@ export class Redactor {
     }
   }
 
-  /** The text without secrets, at most 8,192 characters long. */
-  text(text: string): string {
+  /** The text without secrets, nor those given with it, at most 8,192 characters long. */
+  text(text: string, more: readonly string[] = []): string {
     let clean = text;
     // Exact secrets first: cutting or rewriting the text could split one and leave its half behind.
     for (const secret of this.#secrets) clean = clean.replaceAll(secret, REDACTED);
+    for (const secret of more) if (secret.length >= MIN_SECRET_LENGTH) clean = clean.replaceAll(secret, REDACTED);
     if (clean.length > MAX_TEXT_LENGTH) clean = `${clean.slice(0, MAX_TEXT_LENGTH)}…`;
     for (const [pattern, replacement] of SECRET_TEXT) clean = clean.replace(pattern, replacement);
     return clean;

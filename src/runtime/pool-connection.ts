@@ -14,7 +14,7 @@ import type { Routable } from '../data/router.js';
 import { StreamSlots } from '../data/stream-slots.js';
 import { UnaryCall } from '../data/unary-call.js';
 import { GrpcCode } from '../errors.js';
-import type { Redactor } from '../observe/redact.js';
+import { type Redactor, secretsIn } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
 import type {
   DownCause,
@@ -218,7 +218,8 @@ export class PoolConnection implements CallCarrier, Routable {
         onStreamLimit: (maxStreams) => slots.setLimit(maxStreams),
         onGoaway: ({ reason, tooManyPings = false }) => {
           if (tooManyPings) this.endpoint.noteTooManyPings();
-          if (this.#transport === connection) this.#host.tell(this, { type: 'GOAWAY', reason });
+          if (this.#transport !== connection) return;
+          this.#host.tell(this, { type: 'GOAWAY', reason: this.#host.redactor.text(reason) });
         },
         onDown: (cause) => {
           this.#host.onSocket(-1);
@@ -389,7 +390,7 @@ export class PoolConnection implements CallCarrier, Routable {
       const metadata = { ...headers, ...options.metadata };
       const result = await this.#exchange(transport, path, bytes, { ...options, metadata });
       if (isAlive(result)) this.noteReceived(this.#host.clock.now());
-      return result.ok ? result : { ok: false, status: this.clean(result.status) };
+      return result.ok ? result : { ok: false, status: this.clean(result.status, options.metadata) };
     } finally {
       this.inFlight--;
       this.#checkDrained();
@@ -433,8 +434,10 @@ export class PoolConnection implements CallCarrier, Routable {
     if (this.endpoint.suspect) this.endpoint.noteAnswer();
   }
 
-  clean(status: WireStatus): WireStatus {
-    return { ...status, message: this.#host.redactor.text(status.message) };
+  /** Without secrets, those among the call's own headers included: a server may say what it was told. */
+  clean(status: WireStatus, headers?: WireMetadata): WireStatus {
+    const secrets = headers === undefined ? [] : secretsIn(headers);
+    return { ...status, message: this.#host.redactor.text(status.message, secrets) };
   }
 
   noteNoStreams(): void {

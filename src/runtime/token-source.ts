@@ -1,6 +1,6 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
 import { ConnectionError, GrpcCode } from '../errors.js';
-import type { Redactor } from '../observe/redact.js';
+import { type Redactor, secretsIn } from '../observe/redact.js';
 import { type Credentials, resolveToken } from '../options.js';
 import type { WireMetadata } from '../transport/port.js';
 
@@ -38,6 +38,7 @@ export class TokenSource {
   constructor(options: TokenSourceOptions) {
     this.#options = options;
     const { credentials, metadata } = options;
+    this.#rememberSecrets();
     if (credentials === undefined) this.#headers = metadata;
     else if (typeof credentials === 'string') this.#headers = this.#withToken(credentials);
   }
@@ -136,8 +137,14 @@ export class TokenSource {
     this.#timer = clock.setTimeout(() => this.#fetch(), delayMs);
   }
 
+  #rememberSecrets(): void {
+    for (const secret of secretsIn(this.#options.metadata)) this.#options.redactor.addSecret(secret);
+  }
+
   #withToken(token: string): WireMetadata {
     this.#options.redactor.addSecret(token);
+    // Again: tokens that rotate push out what is older.
+    this.#rememberSecrets();
     return { ...this.#options.metadata, authorization: `Bearer ${token}` };
   }
 }

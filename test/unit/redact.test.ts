@@ -3,7 +3,7 @@ import { InvariantError, invariant } from '../../src/core/assert.js';
 import { nearestName } from '../../src/core/nearest.js';
 import type { Logger } from '../../src/observe/logger.js';
 import { SafeLogger } from '../../src/observe/logger.js';
-import { redact, REDACTED, Redactor, redactText } from '../../src/observe/redact.js';
+import { redact, REDACTED, Redactor, redactText, secretsIn } from '../../src/observe/redact.js';
 
 const CANARY = 'canary-4711-xyz';
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl';
@@ -126,6 +126,17 @@ describe('a redactor told of a secret', () => {
     redactor.addSecret(CANARY);
     expect(redactor.text(`server echoed <${CANARY}>`)).toBe(`server echoed <${REDACTED}>`);
     expect(JSON.stringify(redactor.value({ [CANARY]: CANARY }))).not.toContain(CANARY);
+  });
+
+  it('removes those given with one text from that text alone', () => {
+    const redactor = new Redactor();
+    expect(redactor.text(`<${CANARY}> abc`, [CANARY, 'abc'])).toBe(`<${REDACTED}> abc`);
+    expect(redactor.text(CANARY)).toBe(CANARY);
+  });
+
+  it('headers give the values that stand under secret names, with and without their scheme', () => {
+    const headers = { 'x-api-key': 'k', authorization: 'Bearer t', cookie: 'a=b', 'x-tenant': 'acme', accept: 'x' };
+    expect(new Set(secretsIn(headers))).toEqual(new Set(['k', 'Bearer t', 't', 'a=b']));
   });
 
   it('remembers the last 32 and ignores texts too short to be one', () => {
