@@ -268,7 +268,7 @@ export class ClientRuntime {
       tellFailover: (event) => this.actors.tell('failover', event),
       tellRoute: (route) => this.actors.tellRoot({ type: 'ROUTE_CHANGED', route }),
       warm: (level, standby) => this.pool.warm(level, standby),
-      onRouteReady: () => this.#onRouteReady(),
+      onRouteReady: () => this.#onRoom(),
       retireLanes: (connection) => this.streams.retireLanes(connection),
     });
   }
@@ -446,11 +446,6 @@ export class ClientRuntime {
       this.env.hold.release();
       this.lifecycle.checkDrainedSoon();
     }
-  }
-
-  #onRouteReady(): void {
-    this.lifecycle.onRouteReady();
-    this.#onRoom();
   }
 
   /** Handles and calls of their own first: checks can share what streams there are. */

@@ -105,10 +105,6 @@ export class Lifecycle {
     if (this.#host.actors().state === 'idle') this.#host.actors().tellRoot({ type: 'CONNECT' });
   }
 
-  onRouteReady(): void {
-    this.#settleConnect();
-  }
-
   onDialFailed(): void {
     if (this.#connecting === undefined || !this.#host.isHopeless()) return;
     this.#settleConnect(
@@ -162,7 +158,11 @@ export class Lifecycle {
     if (state === previous) return;
     this.#told = state;
     hub.emit('connection_state_change', { state, previous });
-    if (state === ConnectionState.READY) hub.emit('connected', { address: this.#host.servedAddress() });
+    if (state === ConnectionState.READY) {
+      hub.emit('connected', { address: this.#host.servedAddress() });
+      // Not before: whoever awaits connect() finds the client ready, and may end it in the same turn.
+      this.#settleConnect();
+    }
     if (previous === ConnectionState.READY) {
       const reason = this.isClosing ? 'disconnect() was called' : (this.#host.whyUnserved() ?? 'the route was lost');
       hub.emit('disconnected', { reason });

@@ -29,12 +29,15 @@ export function watchForSilentEnd(
     return;
   }
   const judge = (): void => {
+    session.off('close', forget);
     if (session.destroyed || !isStuck(session, socket)) return;
     const message = 'the server broke the HTTP/2 protocol, and the session ended itself';
     onDead(Object.assign(new Error(message), { code: 'ERR_HTTP2_SESSION_ERROR' }));
   };
   // Had the loop stood still meanwhile, its first turn would only now write what was there to write.
-  clock.setTimeout(() => setImmediate(judge), LEAVES_WITHIN_MS);
+  const timer = clock.setTimeout(() => setImmediate(judge), LEAVES_WITHIN_MS);
+  const forget = (): void => clock.clearTimeout(timer);
+  session.once('close', forget);
 }
 
 /** Frames wait although the socket would take them. */
