@@ -189,9 +189,21 @@ export class PoolConnection implements CallCarrier, Routable {
   // --- the statechart's effects -------------------------------------------------------------------------------------------------
 
   dial(): void {
-    const { transport, options, clock, userAgent } = this.#host;
     this.#host.onDial();
     this.#host.onSocket(1);
+    try {
+      this.#connect();
+    } catch (cause) {
+      // A transport of the caller's own: it should not throw, but then there is no socket, and nobody else will say so.
+      this.#host.onSocket(-1);
+      const message = `the transport threw: ${cause instanceof Error ? cause.message : String(cause)}`;
+      queueMicrotask(() => this.#lose({ kind: 'other', message }));
+      throw cause;
+    }
+  }
+
+  #connect(): void {
+    const { transport, options, clock, userAgent } = this.#host;
     const tls = options.readTls?.();
     const slots = this.#createSlots();
     this.#slots = slots;
@@ -506,7 +518,7 @@ export class PoolConnection implements CallCarrier, Routable {
     this.#host.tell(this, { type: 'TRANSPORT_LOST', reason: this.#downReason });
     // The transport ends its streams with a status each; a call made of unary exchanges has none of its own.
     for (const call of [...this.#calls]) {
-      if (call instanceof UnaryCall) call.onStatus({ code: 14, message: cause.message, outcome: 'unknown' });
+      if (call instanceof UnaryCall) call.onStatus({ code: 14, message: this.#downReason, outcome: 'unknown' });
     }
   }
 

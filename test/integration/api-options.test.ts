@@ -108,6 +108,19 @@ describe('transport', () => {
     expect(isAllowed(await client.check(question()))).toBe(true);
     expect(dialled).toEqual([server.address]);
   });
+
+  test('of one’s own that throws: checks fail and say why, and disconnect() ends', async () => {
+    const errors = stage.errors();
+    const connect: Transport['connect'] = () => {
+      throw new Error('no sockets today');
+    };
+    const client = stage.client({ address: '127.0.0.1:1' }, { transport: { name: 'mine', connect }, timeout: 200 });
+    const error = await rejection(client.check(question()), ConnectionError);
+    expect(error.message).toContain('the transport threw: no sockets today');
+    expect(errors.map(({ message }) => message)).toContain('no sockets today');
+    await client.disconnect();
+    expect(client.getState()).toBe('closed');
+  });
 });
 
 describe('logger', () => {
