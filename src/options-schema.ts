@@ -333,10 +333,19 @@ function pathOf(root: string, issue: v.BaseIssue<unknown>): string {
  * @throws ConfigurationError of the first broken rule
  */
 export function parse<Output>(schema: v.GenericSchema<unknown, Output>, input: unknown, root: string): Output {
-  const result = v.safeParse(schema, input, { abortEarly: true });
+  const result = safely(root, () => v.safeParse(schema, input, { abortEarly: true }));
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw new ConfigurationError(pathOf(root, issue), issue.message);
+}
+
+function safely<T>(root: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    // A getter or a proxy of the caller's threw.
+    throw new ConfigurationError(root === '' ? 'options' : root, 'could not be read', { cause });
+  }
 }
 
 /**

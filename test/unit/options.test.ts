@@ -303,6 +303,18 @@ describe('a wrong type or range', () => {
   it.each([undefined, null, 'localhost:1', 7, []])('options of %j are refused', (options) => {
     expect(refusal(() => resolveOptions(undefined, options)).path).toBe('options');
   });
+
+  it('a getter that throws is told as what could not be read', () => {
+    const options = {
+      address: ADDRESS,
+      get timeout(): number {
+        throw new RangeError('mine');
+      },
+    };
+    const error = refusal(() => resolveOptions(undefined, options));
+    expect(error).toMatchObject({ path: 'options', message: 'options: could not be read' });
+    expect(error.cause).toBeInstanceOf(RangeError);
+  });
 });
 
 describe('an unknown key', () => {
