@@ -1,6 +1,6 @@
 /** Questions to bytes. Tags below are field << 3 | wire type of `authz.proto` and `google/protobuf/struct.proto`. */
 
-import { isDeeplyFrozen } from '../core/deeply-frozen.js';
+import { isDeeplyFrozen, isFrozen } from '../core/deeply-frozen.js';
 import type { JsonSink } from '../core/json.js';
 import { JsonWalk } from '../core/json.js';
 import { ConfigurationError } from '../errors.js';
@@ -73,6 +73,9 @@ class StructSink implements JsonSink {
 
 /** Fields longer than this are not kept beside the object that they were made of. */
 const MAX_KEPT_BYTES = 65_536;
+/** In the place of fields: of a frozen object that was seen once, and of one whose fields are not kept. No field is empty. */
+const SEEN = new Uint8Array(0);
+const NOT_KEPT = new Uint8Array(0);
 const NO_ATTRIBUTES: Attributes = Object.freeze({});
 
 /** Not re-entrant: whoever owns one sees to it that a `toJSON` in the attributes cannot start another request on it. */
@@ -116,17 +119,24 @@ export class RequestEncoder {
     if (request.includeMetadata === true) writer.byte(0x30, 1);
   }
 
-  /** Attributes are what takes long: who brings the same ones again, and cannot have changed them, need not wait for them again. */
+  /**
+   * Attributes are what takes long: who brings the same ones again, and cannot have changed them, need not wait for them a third time. The first
+   * time they are only noted, for many are frozen that never come again, and to look through them costs more than to write them.
+   */
   #once<Part extends object>(known: WeakMap<Part, Uint8Array>, part: Part, write: (part: Part) => void): void {
     const fields = known.get(part);
-    if (fields !== undefined) {
+    if (fields !== undefined && fields.length > 0) {
       this.#writer.raw(fields);
       return;
     }
+    // Asked before it is read: what is read then is what stays.
+    const isFixed = fields === SEEN && isDeeplyFrozen(part);
     const before = this.#writer.length;
     write(part);
-    const byteLength = this.#writer.length - before;
-    if (byteLength <= MAX_KEPT_BYTES && isDeeplyFrozen(part)) known.set(part, this.#writer.copySince(before));
+    if (fields === NOT_KEPT) return;
+    const mayKeep = isFixed && this.#writer.length - before <= MAX_KEPT_BYTES;
+    if (fields === SEEN) known.set(part, mayKeep ? this.#writer.copySince(before) : NOT_KEPT);
+    else if (isFrozen(part)) known.set(part, SEEN);
   }
 
   readonly #principal = ({ id, roles, type, attributes }: Principal): void => {

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type Codec, createCodec, protoRoot } from '../../src/codec/codec.js';
 import { authzTypes } from '../../src/codec/proto.js';
 import { OwnIds, type WireId } from '../../src/codec/wire-id.js';
 import { FRAME_HEADER_BYTES, messageIn } from '../../src/core/framed-message.js';
 import { ConfigurationError, ProtocolError } from '../../src/errors.js';
-import type { CheckRequest } from '../../src/types.js';
+import type { CheckRequest, Principal } from '../../src/types.js';
 import { Effect, HealthStatus } from '../../src/types.js';
 
 const codec = createCodec();
@@ -107,6 +107,22 @@ function deeplyFrozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   for (const inner of Object.values(value)) deeplyFrozen(inner);
   return Object.freeze(value);
+}
+
+/** So often that whatever is remembered of a request is made, and used. */
+const ROUNDS = 4;
+
+/** A principal or resource and all that is in it. */
+function partsOf(value: unknown): object[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return [value, ...Object.values(value).flatMap(partsOf)];
+}
+
+/** As a caller may who keeps what he asked with. */
+function change(part: object): void {
+  if (Array.isArray(part)) part.push('more');
+  else if ('id' in part && typeof part.id === 'string') part.id += '!';
+  else Object.assign(part, { more: 'more' in part && part.more === 1 ? 2 : 1 });
 }
 
 const attributes = fc.dictionary(text, json, { maxKeys: 4, noNullPrototype: true });
@@ -279,12 +295,93 @@ describe('requests', () => {
         const own = createCodec();
         const plainBytes = encoded(createCodec(), asked, 'x');
         const frozen = deeplyFrozen(asked);
-        for (let round = 0; round < 3; round += 1) {
+        for (let round = 0; round < ROUNDS; round += 1) {
           expect(Buffer.from(encoded(own, frozen, 'x')).equals(plainBytes)).toBe(true);
           encoded(own, other, 'between');
         }
       }),
     );
+  });
+
+  test('any request of which all but a few parts are frozen, and those change: the bytes of what it is then, as protobufjs reads them', () => {
+    fc.assert(
+      fc.property(request, fc.array(fc.nat(40), { maxLength: 2 }), fc.nat(ROUNDS), (asked, picks, rounds) => {
+        const own = createCodec();
+        const parts = partsOf(asked.principal).concat(partsOf(asked.resource));
+        const loose = new Set(picks.map((pick) => parts[pick % parts.length] as object));
+        for (const part of parts) if (!loose.has(part)) Object.freeze(part);
+        for (let round = 0; round < rounds; round += 1) encoded(own, asked, 'x');
+        const before = Buffer.from(encoded(own, asked, 'x'));
+        for (const part of loose) change(part);
+        for (let round = 0; round < ROUNDS; round += 1) {
+          const bytes = Buffer.from(encoded(own, asked, 'x'));
+          expect(bytes.equals(encoded(createCodec(), asked, 'x'))).toBe(true);
+          expect(bytes.equals(before)).toBe(loose.size === 0);
+          expect(isDeepStrictEqual(readBack(RequestType.decode(bytes)), expectedOf(asked, 'x'))).toBe(true);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test.each([1_000, 40_000, 65_000, 66_000, 200_000])(
+    'frozen attributes of %i bytes, again and again: protobufjs reads them whole',
+    (byteLength) => {
+      const own = createCodec();
+      const attributes = { text: 'é'.repeat(byteLength / 2), list: [{ a: 1 }] };
+      const asked = deeplyFrozen({
+        ...plain,
+        principal: { id: 'ü', roles: ['漢'], attributes },
+        resource: { kind: 'k', id: '😀', attributes },
+      });
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const read = readBack(RequestType.decode(encoded(own, asked, 'x')));
+        expect(isDeepStrictEqual(read, expectedOf(asked, 'x'))).toBe(true);
+      }
+    },
+  );
+
+  test('a frozen principal: its attributes are read twice, and never again; of one that is not, each time', () => {
+    const own = createCodec();
+    const read = vi.spyOn(Object, 'keys');
+    try {
+      const timesRead = (principal: Principal): number[] =>
+        Array.from({ length: ROUNDS }, () => {
+          read.mockClear();
+          encoded(own, { ...plain, principal }, 'x');
+          return read.mock.calls.filter(([part]) => part === principal.attributes).length;
+        });
+      const frozen = deeplyFrozen({ id: 'alice', roles: ['r'], attributes: { a: { b: 1 } } });
+      expect(timesRead(frozen)).toEqual([1, 1, 0, 0]);
+      expect(timesRead({ id: 'alice', roles: ['r'], attributes: { a: { b: 1 } } })).toEqual([1, 1, 1, 1]);
+      const hidden: Principal = Object.freeze({ id: 'alice', roles: ['r'], attributes: Object.freeze({ a: 1 }) });
+      expect(timesRead(hidden)).toEqual([1, 1, 1, 1]);
+    } finally {
+      read.mockRestore();
+    }
+  });
+
+  test('a frozen principal with roles or a toJSON that Object.keys leaves out: each is sent as it was then', () => {
+    const own = createCodec();
+    const roles = ['admin', 'editor'];
+    let age = 0;
+    const attributes = { toJSON: () => ({ age }) };
+    Object.defineProperty(attributes, 'toJSON', { enumerable: false });
+    const principal = { id: 'alice', roles, attributes: Object.freeze({ a: 1 }) };
+    Object.freeze(Object.defineProperty(principal, 'roles', { enumerable: false }));
+    const aging: Principal = Object.freeze({
+      id: 'bob',
+      roles: Object.freeze([]),
+      attributes: Object.freeze(attributes),
+    });
+    const sent = (given: Principal): unknown =>
+      readBack(RequestType.decode(encoded(own, { ...plain, principal: given }, 'x')))['principal'];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      age = round;
+      roles.push(`role ${round}`);
+      expect(sent(principal)).toMatchObject({ roles });
+      expect(sent(aging)).toMatchObject({ attributes: { age: round } });
+    }
   });
 
   test('a principal whose roles or attributes change between two requests: each is sent as it was then', () => {
@@ -312,7 +409,7 @@ describe('requests', () => {
   test('one frozen object as principal and as resource: each in its own fields', () => {
     const own = createCodec();
     const both = deeplyFrozen({ id: 'x', kind: 'robot', roles: ['r'], attributes: { a: 1 } });
-    for (let round = 0; round < 2; round += 1) {
+    for (let round = 0; round < ROUNDS; round += 1) {
       expect(
         readBack(RequestType.decode(encoded(own, { ...plain, principal: both, resource: both }, 'x'))),
       ).toMatchObject({
