@@ -12,7 +12,7 @@ import { exitOf, spawnTypeScript } from './child.js';
 import type { EngineCommand } from './fault-engine-child.js';
 
 /** Viewers read; nobody writes. Both by rule, so that each answer carries the policy's name: the engine's. */
-const policyOf = (name: string): string => `
+export const policyOf = (name: string): string => `
 name: ${name}
 resource: doc
 rules:
