@@ -3,6 +3,8 @@
 export * from './contract.js';
 export { deriveSeed, draw, nextBackoff } from './backoff.js';
 export type { Backoff, BackoffPolicy, Draw } from './backoff.js';
+export { replay, ReplayError } from './replay.js';
+export type { ActorReplay, Divergence, ReplayActor, ReplayOutcome, ReplayState, ReplayTransition } from './replay.js';
 export { clientMachine } from './client.js';
 export type { ClientContext } from './client.js';
 export { connectionMachine } from './connection.js';
