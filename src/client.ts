@@ -14,6 +14,7 @@ import {
 } from './errors.js';
 import { logEvents } from './event-log.js';
 import type { ClientEventListener, ClientEventName, TypedEmitter } from './events.js';
+import type { FlightDump } from './flight.js';
 import {
   type AdvancedStreamOptions,
   type AuthzClientOptions,
@@ -35,6 +36,7 @@ import {
 } from './options.js';
 import { SafeLogger } from './observe/logger.js';
 import { ClientRuntime } from './runtime/client-runtime.js';
+import { dump } from './runtime/flight-dump.js';
 import { encodeRequest } from './runtime/encode-request.js';
 import { HealthSubscriptions } from './runtime/health-subscriptions.js';
 import { CHECK, CHECK_BATCH, LOAD_POLICIES, RELOAD_POLICIES } from './runtime/paths.js';
@@ -198,6 +200,23 @@ export class AuthzClient implements TypedEmitter {
 
   resetStats(): void {
     this.#runtime.book.resetTotals();
+  }
+
+  /**
+   * What an operator wants to see of a client that misbehaves, as plain JSON without secrets: options, statistics, every statechart's state and
+   * context, and the last transitions (`flightRecorderSize`), from which `authz replay` makes them again. At any time, after
+   * `disconnect()` too.
+   */
+  dump(): FlightDump {
+    const { env, actors } = this.#runtime;
+    return dump(env, actors, {
+      connectionState: this.getConnectionState(),
+      client: { ...this.getStats() },
+      pool: { ...this.getPoolStats() },
+      streams: { ...this.getStreamMonitoringMetrics() },
+      deduplication: { ...this.getDeduplicationCacheStats() },
+      protocol: { ...env.counters },
+    });
   }
 
   // --- checks ---------------------------------------------------------------------------------------------------------------------

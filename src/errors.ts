@@ -1,5 +1,7 @@
 /** The client's typed errors. Every one says what is known of the request (`outcome`) and whether asking again may help. */
 
+import type { FlightRecord, FlightSource } from './flight.js';
+
 /** gRPC status codes (grpc/doc/statuscodes.md). */
 export const GrpcCode = {
   OK: 0,
@@ -38,8 +40,19 @@ export interface AuthzErrorOptions {
   cause?: unknown;
 }
 
+/** Gives an error the record of its outage; the package's own. */
+export let attachFlightRecord: (error: AuthzClientError, source: FlightSource) => void;
+
 /** Base of every error this package throws or reports. */
 export class AuthzClientError extends Error {
+  static {
+    attachFlightRecord = (error, source) => {
+      error.#flight ??= source;
+    };
+  }
+
+  // Private, and read through the prototype: whatever prints, logs, copies or compares errors does not come upon it.
+  #flight: FlightSource | undefined;
   /** A stable word for programs: `ERR_AUTHZ_...`. */
   readonly code: string;
   declare readonly grpcCode?: GrpcCode;
@@ -58,6 +71,14 @@ export class AuthzClientError extends Error {
     if (options.grpcCode !== undefined) this.grpcCode = options.grpcCode;
     if (options.requestId !== undefined) this.requestId = options.requestId;
     if (options.details !== undefined) this.details = options.details;
+  }
+
+  /**
+   * What the statecharts did before and during the outage, of a `ConnectionError` or `FailoverError` of a client with a flight recorder. All
+   * errors of one outage share one frozen object, made when the first of them is asked. Not enumerable: no log or JSON has it by accident.
+   */
+  get flightRecord(): FlightRecord | undefined {
+    return this.#flight?.record;
   }
 }
 

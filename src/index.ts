@@ -1,7 +1,33 @@
 /** The public face. */
 
 export { AuthzClient, createClient, createPooledClient, type BasicStream, type StreamDiagnostics } from './client.js';
-export * from './errors.js';
+export {
+  AuthzClientError,
+  type AuthzErrorOptions,
+  BackpressureError,
+  CancelledError,
+  ConfigurationError,
+  ConnectionError,
+  FailoverError,
+  GrpcCode,
+  HealthCheckError,
+  type Outcome,
+  PoolExhaustedError,
+  ProtocolError,
+  StreamClosedError,
+  TimeoutError,
+} from './errors.js';
+export type {
+  DumpedActor,
+  DumpedTransition,
+  FlightDump,
+  FlightEvent,
+  FlightRecord,
+  FlightState,
+  FlightTransition,
+  Json,
+  JsonObject,
+} from './flight.js';
 export * from './types.js';
 export type { ClientEventListener, ClientEventName, ClientEvents } from './events.js';
 export type {

@@ -39,6 +39,8 @@ export const MAX_ADDRESSES = 1_024;
 /** The most answers kept for deduplication. */
 export const MAX_DEDUPLICATION_CACHE_SIZE = 1_000_000;
 
+/** The most transitions that the flight recorder holds. */
+const MAX_FLIGHT_RECORDER_SIZE = 65_536;
 const MAX_FALLBACK_ADDRESSES = 64;
 
 const MAX_NAME_LENGTH = 1_024;
@@ -302,6 +304,7 @@ const pooledEntries = {
   logger: v.optional(
     leaf<Logger>(`must be an object whose ${LOG_LEVELS.join(', ')} are functions or absent`, isLogger),
   ),
+  flightRecorderSize: v.optional(whole(0, MAX_FLIGHT_RECORDER_SIZE), DEFAULT_OPTIONS.flightRecorderSize),
   clock: v.optional(
     leaf<Clock>('must be an object with now(), setTimeout(), clearTimeout() and soon()', (value) =>
       hasMethods(value, ['now', 'setTimeout', 'clearTimeout', 'soon']),

@@ -176,6 +176,8 @@ export interface PooledClientOptions {
   inspect?: InspectOption;
   /** A pino-like logger: hears of connections, health and failover. What it throws is ignored; secrets are removed first. Default none. */
   logger?: Logger;
+  /** Transitions of the statecharts that are kept for `dump()` and for the errors of an outage. 0 to 65,536; 0 is off. Default 256. */
+  flightRecorderSize?: number;
   /** Time, for tests and simulations. Default: the system's monotonic clock. */
   clock?: Clock;
   /** Chance, in [0, 1), for tests and simulations. Default `Math.random`. */
@@ -263,6 +265,7 @@ export const DEFAULT_OPTIONS = deepFreeze({
   maxMessageBytes: 4 * 1024 * 1024,
   maxRetries: 3,
   retryDelay: 1_000,
+  flightRecorderSize: 256,
   tls: false,
   connectionPool: DEFAULT_POOL_OPTIONS,
   backpressure: DEFAULT_BACKPRESSURE_CONFIG,

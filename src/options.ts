@@ -80,6 +80,8 @@ export interface ResolvedOptions {
   readonly random: Random;
   readonly inspect: InspectOption | undefined;
   readonly logger: Logger | undefined;
+  /** Transitions kept; 0: none. */
+  readonly flightRecorderSize: number;
 }
 
 /**
@@ -125,6 +127,7 @@ export function resolveOptions(addresses: readonly string[] | undefined, options
     random: given.random ?? Math.random,
     inspect: given.inspect,
     logger: given.logger,
+    flightRecorderSize: given.flightRecorderSize,
   });
 }
 

@@ -92,7 +92,7 @@ const files = [...listFiles('src'), ...listFiles('machines')].map(read);
 
 /** The files at the root of `src`, which stand for layers of their own. */
 const ROOT_LAYERS: readonly (readonly [RegExp, string])[] = [
-  [/^src\/(errors|types|version)\.ts$/, 'base'],
+  [/^src\/(errors|flight|types|version)\.ts$/, 'base'],
   [/^src\/(events|event-log)\.ts$/, 'events'],
   [/^src\/(options[a-z-]*|profiles|validate-request)\.ts$/, 'options'],
   [/^src\/client\.ts$/, 'client'],

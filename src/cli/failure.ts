@@ -5,9 +5,9 @@ import { AuthzClientError, ConfigurationError, ConnectionError, TimeoutError } f
 /** What a shell sees. */
 export const ExitCode = {
   OK: 0,
-  /** `check`: not every action is allowed. `demo`: a claim does not hold. */
+  /** `check`: not every action is allowed. `demo`: a claim does not hold. `replay`: a transition does not agree. */
   NO: 1,
-  /** Nothing could be decided: a bad option, no connection, no answer. */
+  /** Nothing could be decided: a bad option or file, no connection, no answer. */
   ERROR: 2,
   INTERRUPTED: 130,
 } as const;

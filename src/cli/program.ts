@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { check, configureCheck } from './check.js';
 import { configureDemo, demo } from './demo/command.js';
 import { ExitCode, type FailureContext, oneLine, toCliError, UsageError } from './failure.js';
+import { configureReplay, replay } from './replay.js';
 import { configureServe, serve, SERVE_CONTEXT } from './serve.js';
 import { configureWatch, watch } from './watch.js';
 import { VERSION } from '../version.js';
@@ -15,6 +16,7 @@ Examples:
   $ authz serve --policies examples/policies --port 50051
   $ authz check --principal alice --roles editor --resource document:42 --action read
   $ authz watch --address 127.0.0.1:50051 --fallback 127.0.0.1:50052
+  $ authz replay dump.json
 
 Environment:
   AUTHZ_ADDRESS       the engine that check and watch talk to
@@ -57,16 +59,17 @@ function createProgram(): { command: Command; exitCode: () => number } {
     name: string,
     configure: (command: Command) => Command,
     // What the flags are is for each command's own `configure` to see to; commander does not know it.
-    action: (flags: never) => Promise<number>,
+    action: (flags: never, ...words: never[]) => Promise<number>,
     context: FailureContext = { command: name },
   ): void => {
     configure(program.command(name))
       .exitOverride((error) => {
         throw toUsageError(error, name);
       })
-      .action(async (flags: unknown) => {
+      // Commander gives the arguments first, then the flags, then the command.
+      .action(async (...given: unknown[]) => {
         try {
-          exitCode = await action(flags as never);
+          exitCode = await action(given.at(-2) as never, ...(given.slice(0, -2) as never[]));
         } catch (error) {
           throw toCliError(error, context);
         }
@@ -85,6 +88,7 @@ function createProgram(): { command: Command; exitCode: () => number } {
   add('check', configureCheck, check);
   add('watch', configureWatch, watch);
   add('demo', configureDemo, demo);
+  add('replay', configureReplay, replay);
   return { command: program, exitCode: () => exitCode };
 }
 

@@ -23,6 +23,8 @@ export interface CheckBookOptions {
   readonly whyUnserved: () => string | undefined;
   /** Why what is queued is not written though an endpoint is served; undefined when there is nothing to tell. */
   readonly whyWaiting: () => string | undefined;
+  /** A check is about to be failed with this. */
+  readonly onFailed: (error: AuthzClientError) => void;
 }
 
 export interface CheckTotals {
@@ -198,6 +200,7 @@ export class CheckBook {
   fail(check: PendingCheck, error: AuthzClientError): void {
     if (!this.#remove(check)) return;
     if (check.counted) this.totals.failed++;
+    this.#options.onFailed(error);
     check.sink.failed(check, error);
     leave(check);
   }

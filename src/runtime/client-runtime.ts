@@ -17,6 +17,7 @@ import { Actors, EffectScope } from './actors.js';
 import { CheckDesk } from './check-desk.js';
 import { encodeRequest } from './encode-request.js';
 import type { Environment } from './environment.js';
+import { FlightRecorder } from './flight-recorder.js';
 import { Lifecycle } from './lifecycle.js';
 import { Monitor } from './monitor.js';
 import type { PoolConnection } from './pool-connection.js';
@@ -65,11 +66,14 @@ export class ClientRuntime {
   constructor(options: ResolvedOptions, transport: Transport) {
     const { clock, random } = options;
     const redactor = new Redactor();
+    const startedAtMs = clock.now();
+    const { flightRecorderSize: size } = options;
     const ownIds = new OwnIds(`${Math.floor(random() * 2 ** 48).toString(36)}-`);
     this.#logger = new SafeLogger(options.logger, redactor);
     this.env = {
       options,
       clock,
+      startedAtMs,
       random,
       seed: Math.floor(random() * 2 ** 32),
       transport,
@@ -80,6 +84,7 @@ export class ClientRuntime {
       redactor,
       hub: new EventHub(this.#logger),
       hold: new ProcessHold(),
+      flight: size === 0 ? undefined : new FlightRecorder({ size, clock, startedAtMs, redactor }),
     };
     this.#budget = new RetryBudget({ clock });
     this.#tokens = this.#createTokens(redactor);
@@ -175,7 +180,10 @@ export class ClientRuntime {
       timeoutMs: options.timeoutMs,
       redactor,
       onReady: (rotated) => this.#onToken(rotated),
-      onError: (error) => hub.emit('error', error),
+      onError: (error) => {
+        this.env.flight?.attach(error);
+        hub.emit('error', error);
+      },
     });
   }
 
@@ -191,6 +199,7 @@ export class ClientRuntime {
       onBusy: (busy) => this.#onBusy(busy),
       whyUnserved: () => this.whyUnserved(),
       whyWaiting: () => this.whyWaiting(),
+      onFailed: (error) => this.env.flight?.attach(error),
     });
   }
 
@@ -235,6 +244,7 @@ export class ClientRuntime {
         onWork: () => this.#onWork(),
         onBusy: (busy) => this.#onBusy(busy),
         mayRefreshToken: (sentAt) => this.#tokens.refresh(sentAt),
+        onFailed: (error) => this.env.flight?.attach(error),
       },
       this.#budget,
     );
@@ -262,6 +272,7 @@ export class ClientRuntime {
     return new Route({
       clock,
       hub,
+      flight: this.env.flight,
       options,
       connections: () => this.pool,
       streams: () => this.streams,
@@ -333,22 +344,23 @@ export class ClientRuntime {
     const endpoints = new Map(this.endpoints.map((endpoint) => [endpoint.id, endpoint]));
     const onError = (cause: unknown): void => this.#onEffectError(cause);
     const scope = new EffectScope(onError);
+    const machine = wire({
+      route: this.route,
+      connection: (id) => this.pool.get(id),
+      stream: (id) => this.streams.get(id),
+      endpoint: (id) => {
+        const endpoint = endpoints.get(id);
+        invariant(endpoint !== undefined, `no endpoint ${id}`);
+        return endpoint;
+      },
+      scope,
+      start: () => this.#start(),
+      drain: () => this.#drain(),
+      teardown: () => this.#teardown(),
+      onState: () => this.lifecycle.onState(),
+    });
     return new Actors({
-      machine: wire({
-        route: this.route,
-        connection: (id) => this.pool.get(id),
-        stream: (id) => this.streams.get(id),
-        endpoint: (id) => {
-          const endpoint = endpoints.get(id);
-          invariant(endpoint !== undefined, `no endpoint ${id}`);
-          return endpoint;
-        },
-        scope,
-        start: () => this.#start(),
-        drain: () => this.#drain(),
-        teardown: () => this.#teardown(),
-        onState: () => this.lifecycle.onState(),
-      }),
+      machine: this.env.flight?.watch(machine) ?? machine,
       input: this.#rootInput(),
       clock,
       inspect: options.inspect,

@@ -7,12 +7,15 @@ import type { EventHub } from '../events.js';
 import type { Redactor } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
 import type { Transport } from '../transport/port.js';
+import type { FlightRecorder } from './flight-recorder.js';
 import type { ProcessHold } from './process-hold.js';
 
 /** What every part of one client shares. */
 export interface Environment {
   readonly options: ResolvedOptions;
   readonly clock: Clock;
+  /** When the client was made, on that clock, milliseconds. */
+  readonly startedAtMs: number;
   readonly random: Random;
   /** Of every actor's chance, each deriving its own by its id. */
   readonly seed: number;
@@ -25,4 +28,6 @@ export interface Environment {
   readonly redactor: Redactor;
   readonly hub: EventHub;
   readonly hold: ProcessHold;
+  /** Undefined where it is off. */
+  readonly flight: FlightRecorder | undefined;
 }

@@ -1,5 +1,12 @@
 import type { TimerHandle } from '../core/clock.js';
-import { CancelledError, ConnectionError, GrpcCode, StreamClosedError, TimeoutError } from '../errors.js';
+import {
+  type AuthzClientError,
+  CancelledError,
+  ConnectionError,
+  GrpcCode,
+  StreamClosedError,
+  TimeoutError,
+} from '../errors.js';
 import { ConnectionState } from '../types.js';
 import type { Actors } from './actors.js';
 import type { Environment } from './environment.js';
@@ -169,7 +176,7 @@ export class Lifecycle {
     }
   }
 
-  #settleConnect(error?: Error): void {
+  #settleConnect(error?: AuthzClientError): void {
     const connecting = this.#connecting;
     if (connecting === undefined) return;
     this.#connecting = undefined;
@@ -179,6 +186,7 @@ export class Lifecycle {
       connecting.resolve();
       return;
     }
+    this.#env.flight?.attach(error);
     connecting.reject(error);
     // What was accepted meanwhile waits to its deadline; only an idle client goes back to rest.
     if (this.#host.isIdle()) this.#host.actors().tellRoot({ type: 'CONNECT_ABANDONED' });

@@ -296,7 +296,9 @@ export class Pool {
   #noteFailure({ id, endpoint }: PoolConnection, reason: string): void {
     this.failed++;
     const address = endpoint.address.text;
-    this.#env.hub.emit('pool_connection_failed', { id, address, error: new ConnectionError(`${address}: ${reason}`) });
+    const error = new ConnectionError(`${address}: ${reason}`);
+    this.#env.flight?.attach(error);
+    this.#env.hub.emit('pool_connection_failed', { id, address, error });
   }
 
   #tellRemaining(endpoint: ServedEndpoint): void {

@@ -5,6 +5,7 @@ import { FailoverError } from '../errors.js';
 import type { EventHub } from '../events.js';
 import type { ResolvedOptions } from '../options.js';
 import type { CheckStream } from './check-stream.js';
+import type { FlightRecorder } from './flight-recorder.js';
 import type { PoolConnection } from './pool-connection.js';
 
 /** How often the strategy is asked for a connection that suits. */
@@ -15,6 +16,7 @@ export interface RouteHost {
   readonly options: ResolvedOptions;
   readonly clock: Clock;
   readonly hub: EventHub;
+  readonly flight: FlightRecorder | undefined;
   connections(): Iterable<PoolConnection>;
   streams(): Iterable<CheckStream>;
   tellFailover(event: FailoverEvent): void;
@@ -141,10 +143,9 @@ export class Route {
     if (levels.length === 1) return;
     const from = this.#nameOf(active === -1 ? previous : active);
     const to = this.#nameOf(target === -1 ? levels.length - 1 : target);
-    this.#host.hub.emit('failover_failed', {
-      address: to,
-      error: new FailoverError(`no endpoint is served: ${reason}`, from, to),
-    });
+    const error = new FailoverError(`no endpoint is served: ${reason}`, from, to);
+    this.#host.flight?.attach(error);
+    this.#host.hub.emit('failover_failed', { address: to, error });
   }
 
   reportFailbackScheduled({ levels, config }: FailoverContext): void {

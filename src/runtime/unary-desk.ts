@@ -1,7 +1,14 @@
 import type { Clock } from '../core/clock.js';
 import type { Random } from '../core/random.js';
 import type { RetryBudget } from '../data/retry-budget.js';
-import { BackpressureError, CancelledError, ConnectionError, GrpcCode, TimeoutError } from '../errors.js';
+import {
+  AuthzClientError,
+  BackpressureError,
+  CancelledError,
+  ConnectionError,
+  GrpcCode,
+  TimeoutError,
+} from '../errors.js';
 import type { UnaryResult, WireMetadata, WireStatus } from '../transport/port.js';
 import type { PoolConnection } from './pool-connection.js';
 import { errorFromStatus, exhaustedError, isBroken } from './status-error.js';
@@ -25,6 +32,8 @@ export interface UnaryDeskHost {
   /** Whether anything is outstanding here has changed. */
   onBusy(busy: boolean): void;
   mayRefreshToken(sentAt: number): boolean;
+  /** A call rejects with this. */
+  onFailed(error: AuthzClientError): void;
 }
 
 export interface UnaryExchange {
@@ -101,6 +110,9 @@ export class UnaryDesk {
     if (++this.#count === 1) this.#host.onBusy(true);
     try {
       return await this.#attempt(call, clock.now() + call.timeoutMs, abort.signal, progress);
+    } catch (error) {
+      if (error instanceof AuthzClientError) this.#host.onFailed(error);
+      throw error;
     } finally {
       this.#cancels.delete(cancel);
       call.signal?.removeEventListener('abort', onAbort);

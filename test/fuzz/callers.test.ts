@@ -20,6 +20,7 @@ const command = vi.hoisted(() => () => Promise.resolve(ran.count++ * 0));
 vi.mock(import('../../src/cli/check.js'), async (original) => ({ ...(await original()), check: command }));
 vi.mock(import('../../src/cli/serve.js'), async (original) => ({ ...(await original()), serve: command }));
 vi.mock(import('../../src/cli/watch.js'), async (original) => ({ ...(await original()), watch: command }));
+vi.mock(import('../../src/cli/replay.js'), async (original) => ({ ...(await original()), replay: command }));
 vi.mock(import('../../src/cli/demo/command.js'), async (original) => ({ ...(await original()), demo: command }));
 
 /** Dials nobody. */
@@ -212,7 +213,22 @@ describe('requests', () => {
 
 describe('the command line', () => {
   const word = fc.oneof(
-    fc.constantFrom('check', 'serve', 'watch', 'demo', 'help', '--help', '-h', '-V', '--', '-', '', '--json', '--tls'),
+    fc.constantFrom(
+      'check',
+      'serve',
+      'watch',
+      'demo',
+      'replay',
+      'help',
+      '--help',
+      '-h',
+      '-V',
+      '--',
+      '-',
+      '',
+      '--json',
+      '--tls',
+    ),
     fc.constantFrom('--address', '--principal', '--roles', '--resource', '--attr', '--action', '--context', '--port'),
     fc.constantFrom('--timeout-ms', '--policies', '--fallback', '--interval-ms', '--port=', '--attr=__proto__=1', '-x'),
     fc.constantFrom('alice', 'document:42', 'read', '127.0.0.1:1', '0', '65536', 'a=b', '{"a":1}', '[', 'NaN', '1e9'),
@@ -223,7 +239,7 @@ describe('the command line', () => {
   const words = fc.oneof(
     fc.array(word, { maxLength: 8 }),
     fc
-      .tuple(fc.constantFrom('check', 'serve', 'watch', 'demo'), fc.array(word, { maxLength: 7 }))
+      .tuple(fc.constantFrom('check', 'serve', 'watch', 'demo', 'replay'), fc.array(word, { maxLength: 7 }))
       .map((all) => all.flat()),
     fc.tuple(fc.nat(good.length), fc.array(word, { maxLength: 2 })).map(([at, more]) => good.toSpliced(at, 0, ...more)),
   );

@@ -338,11 +338,14 @@ describe('a bad command line', () => {
 });
 
 describe('help and version', () => {
-  it.each([['serve'], ['check'], ['watch'], ['demo']])('%s --help: shows examples of it', async (command) => {
-    const { code, stdout, stderr } = await runCli([command, '--help']);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain(`$ authz ${command}`);
-  });
+  it.each([['serve'], ['check'], ['watch'], ['demo'], ['replay']])(
+    '%s --help: shows examples of it',
+    async (command) => {
+      const { code, stdout, stderr } = await runCli([command, '--help']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toContain(`$ authz ${command}`);
+    },
+  );
 
   it("--version: the package's", async () => {
     const { version } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as { version: string };

@@ -174,7 +174,7 @@ describe('the commands on the pages', () => {
       expect(flags.filter((flag) => !new RegExp(`${flag}\\b`).test(stdout))).toEqual([]);
     });
 
-    test.for(['serve', 'check', 'watch', 'demo'])(
+    test.for(['serve', 'check', 'watch', 'demo', 'replay'])(
       'the options of %s on the page: are the ones that its --help names',
       { timeout: 30_000 },
       async (command) => {

@@ -1,4 +1,4 @@
-/** Secrets never enter machine context, events, errors, logs or the inspector, even where a server says them. */
+/** Secrets never enter machine context, events, errors, logs, dumps or the inspector, even where a server says them. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import type { InspectionEvent } from 'xstate';
 import { CLIENT_EVENT_NAMES } from '../../src/events.js';
 import {
   type AuthzClient,
+  AuthzClientError,
   type CheckInput,
   type CheckOptions,
   GrpcCode,
@@ -69,6 +70,8 @@ function asJson(value: unknown): string {
 const printed = (value: unknown): string =>
   inspect(value, { depth: 8, showHidden: true, maxStringLength: null, maxArrayLength: null });
 
+const EVERYWHERE = ['log', 'event', 'error', 'introspection', 'dump', 'inspected event', 'machine context'] as const;
+
 /** Everything a client tells anyone. */
 class Everything {
   readonly told = new Map<string, string[]>();
@@ -97,7 +100,18 @@ class Everything {
   };
 
   listenTo(client: AuthzClient): void {
-    for (const name of CLIENT_EVENT_NAMES) client.on(name, (payload) => this.add('event', [name, payload]));
+    for (const name of CLIENT_EVENT_NAMES) {
+      client.on(name, (payload) => {
+        this.add('event', [name, payload]);
+        this.#addRecord(payload instanceof Error ? payload : (payload as { error?: unknown } | undefined)?.error);
+      });
+    }
+  }
+
+  /** What an error tells only when it is asked. */
+  #addRecord(error: unknown): void {
+    const record = error instanceof AuthzClientError ? error.flightRecord : undefined;
+    if (record !== undefined) this.add('flight record', record);
   }
 
   lookAt(client: AuthzClient): void {
@@ -114,6 +128,7 @@ class Everything {
     ]) {
       this.add('introspection', one);
     }
+    this.add('dump', client.dump());
   }
 
   /** What comes of it, the error it rejects with, or both for each item of a batch. */
@@ -123,10 +138,12 @@ class Everything {
       for (const item of Array.isArray(value) ? value : [value]) {
         const { error } = (item ?? {}) as { error?: unknown };
         if (error !== undefined) this.add('error', error);
+        this.#addRecord(error);
       }
       return value;
     } catch (error) {
       this.add('error', error);
+      this.#addRecord(error);
       return error;
     }
   }
@@ -188,7 +205,7 @@ describe.each(['http2', 'grpc-js'] as const)('secrets on %s', (transport) => {
     everything.add('error', recorder.failures);
     everything.lookAt(client);
     await client.disconnect();
-    everything.expectClean('log', 'event', 'error', 'introspection', 'inspected event', 'machine context');
+    everything.expectClean(...EVERYWHERE);
   });
 
   test('requests and options that are refused: are not in the refusals', async () => {
@@ -241,7 +258,7 @@ describe.each(['http2', 'grpc-js'] as const)('secrets on %s', (transport) => {
     expect(await everything.outcome(client.check(secretQuestion()))).toBeInstanceOf(Error);
     everything.lookAt(client);
     await client.disconnect({ force: true });
-    everything.expectClean('log', 'event', 'error', 'introspection', 'inspected event', 'machine context');
+    everything.expectClean(...EVERYWHERE, 'flight record');
   });
 
   test('a GOAWAY, trailers and HTTP headers that say them: are in nothing that the client tells', async () => {
@@ -275,7 +292,7 @@ describe.each(['http2', 'grpc-js'] as const)('secrets on %s', (transport) => {
     }
     everything.lookAt(client);
     await client.disconnect({ force: true });
-    everything.expectClean('log', 'event', 'error', 'inspected event', 'machine context');
+    everything.expectClean('log', 'event', 'error', 'dump', 'inspected event', 'machine context');
   });
 
   describe('under TLS', () => {
@@ -308,7 +325,7 @@ describe.each(['http2', 'grpc-js'] as const)('secrets on %s', (transport) => {
       expect([server.streams.length, server.checks.length]).toEqual([0, 0]);
       everything.lookAt(client);
       await client.disconnect({ force: true });
-      everything.expectClean('log', 'event', 'error', 'introspection', 'inspected event', 'machine context');
+      everything.expectClean(...EVERYWHERE, 'flight record');
     });
   });
 });

@@ -60,6 +60,7 @@ describe('defaults', () => {
       keepAliveInterval: 30000,
       maxRetries: 3,
       retryDelay: 1000,
+      flightRecorderSize: 256,
       connectionPool: DEFAULT_POOL_OPTIONS,
       backpressure: DEFAULT_BACKPRESSURE_CONFIG,
       healthCheck: DEFAULT_HEALTH_CHECK_CONFIG,
@@ -118,6 +119,7 @@ describe('defaults', () => {
     const { levels, ...rest } = resolve({});
     expect(levels).toMatchObject([[{ kind: 'tcp', host: '127.0.0.1', port: 50051, text: ADDRESS }]]);
     expect(rest).toEqual({
+      flightRecorderSize: 256,
       timeoutMs: 5000,
       connectTimeoutMs: 2000,
       keepAliveIntervalMs: 30000,
