@@ -13,6 +13,13 @@ import { eventually } from '../../support/recorder.js';
 const EXAMPLES = 5;
 const LIMIT_MS = 30_000;
 
+/** Says what there is when the wait is over, not when it began. */
+async function waitFor(condition: () => boolean, what: () => string): Promise<void> {
+  await eventually(condition, 'it', LIMIT_MS).catch(() => {
+    throw new Error(`waited ${LIMIT_MS} ms in vain for ${what()}`);
+  });
+}
+
 export class Tally {
   asked = 0;
   right = 0;
@@ -52,13 +59,19 @@ export class Tally {
   /** Waits for more right answers than there are now. */
   async more(count = 200): Promise<void> {
     const goal = this.right + count;
-    await eventually(() => this.right >= goal, `${count} more answers: ${this.summary()}`, LIMIT_MS);
+    await waitFor(
+      () => this.right >= goal,
+      () => `${count} more answers: ${this.summary()}`,
+    );
   }
 
   /** Waits for more answers of this engine than there are now. */
   async answeredBy(name: string, count = 20): Promise<void> {
     const goal = this.answersOf(name) + count;
-    await eventually(() => this.answersOf(name) >= goal, `${count} answers of ${name}: ${this.summary()}`, LIMIT_MS);
+    await waitFor(
+      () => this.answersOf(name) >= goal,
+      () => `${count} answers of ${name}: ${this.summary()}`,
+    );
   }
 
   summary(): string {
@@ -159,7 +172,10 @@ export class StreamLoad implements Load {
   async stop(): Promise<Tally> {
     this.#stopped = true;
     const { tally } = this;
-    await eventually(() => tally.settled >= tally.asked, `the handle's answers: ${tally.summary()}`, LIMIT_MS);
+    await waitFor(
+      () => tally.settled >= tally.asked,
+      () => `the handle's answers: ${tally.summary()}`,
+    );
     return tally;
   }
 
