@@ -36,12 +36,11 @@ export class Daemon {
   readonly #what: string;
   #hasEnded = false;
 
-  constructor(program: string, args: readonly string[], options: DaemonOptions = {}) {
-    this.#what = [program, ...args].join(' ');
-    const whole = [...tether(options.orphanSignal ?? 'SIGKILL'), program, ...args];
-    const [first = program, ...rest] = whole;
+  constructor(command: readonly string[], options: DaemonOptions = {}) {
+    this.#what = command.join(' ');
+    const [program = '', ...args] = [...tether(options.orphanSignal ?? 'SIGKILL'), ...command];
     // A group of its own, so that its workers can be killed with it.
-    this.#child = spawn(first, rest, {
+    this.#child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
       env: { ...process.env, ...options.env },
@@ -92,6 +91,10 @@ export class Daemon {
   /** A line to its stdin. */
   tell(line: string): void {
     this.#child.stdin.write(`${line}\n`);
+  }
+
+  endInput(): void {
+    this.#child.stdin.end();
   }
 
   /** Waits for something to hold; fails when the process ends before. */

@@ -61,7 +61,7 @@ export class Engine {
   /** Starts it, on the port it had. Resolves when it listens. */
   async restart(): Promise<void> {
     if (this.#daemon !== undefined) throw new Error(`${this.name} runs already`);
-    const daemon = new Daemon(process.execPath, [MAIN, 'serve', ...this.#flags()]);
+    const daemon = new Daemon([process.execPath, MAIN, 'serve', ...this.#flags()]);
     this.#daemon = daemon;
     const { port } = JSON.parse(await daemon.line(0)) as ServeReady;
     this.#port = port;

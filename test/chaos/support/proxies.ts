@@ -14,7 +14,7 @@ export interface Backend {
 
 /** How a proxy is started and told things. */
 interface ProxyKind {
-  command(directory: string, configuration: string): readonly [program: string, ...args: string[]];
+  command(directory: string, configuration: string): readonly string[];
   readonly reloadSignal: NodeJS.Signals;
 }
 
@@ -60,9 +60,9 @@ export class Proxy {
 
   /** Takes connections once it resolves. */
   async start(): Promise<void> {
-    const [program, ...args] = this.#kind.command(this.#directory, this.#configuration);
+    const command = this.#kind.command(this.#directory, this.#configuration);
     const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
-    const daemon = new Daemon(program, args, { env, orphanSignal: 'SIGTERM' });
+    const daemon = new Daemon(command, { env, orphanSignal: 'SIGTERM' });
     this.#daemon = daemon;
     await daemon.until(() => accepts(this.port), 'a listener');
   }
