@@ -50,7 +50,7 @@ const COMES_UP_CONNECTED = {
  *
  * - `unknown`: nothing is known yet.
  * - `serving`: carries traffic when its level is active.
- * - `suspect`: answers are overdue; probed fast. Its connections are cordoned unless it is the only one served.
+ * - `suspect`: answers are overdue; probed fast. Its connections are cordoned unless, and until, it is the only one served.
  * - `notServing`: out of the route. Redialled by backoff; looked at again by backoff while connected.
  * - `probing`: half-open: connected again, must answer `healthyThreshold` probes (one, if nothing else is served).
  */
@@ -71,6 +71,8 @@ export const endpointMachine = setup({
     releaseWatch: noEffect,
     cordon: noEffect,
     uncordon: noEffect,
+    /** Nothing else is served: its connections are used again, suspect as it is. */
+    readmit: noEffect,
     reportServed: noEffect,
     reportLost: noEffect,
     countConnection: assign({ connections: ({ context }) => context.connections + 1 }),
@@ -171,6 +173,7 @@ export const endpointMachine = setup({
         PROBE_MISSED: [
           { guard: 'provesNothing' },
           { guard: 'mayEjectSuspect', target: 'notServing', actions: 'noteOverdue' },
+          { guard: 'isSole', actions: ['countFailure', 'readmit'] },
           { actions: 'countFailure' },
         ],
       },

@@ -49,6 +49,8 @@ export class PendingCheck implements WheelEntry, InflightEntry {
   alone = false;
   /** How often it was moved to another call. */
   moves = 0;
+  /** Since when it waits for a connection, on the clock. */
+  parkedAt = 0;
   /** Its turn in its handle's order. */
   sequence = -1;
   place: CheckPlace | null = null;

@@ -141,6 +141,7 @@ export class CheckDesk implements CheckPlace {
     const connection = this.#pick();
     if (connection === undefined || !this.#send(connection, check)) {
       check.place = this;
+      check.parkedAt = this.#host.clock.now();
       this.#waiting.push(check);
       this.#host.onShort();
     } else {
@@ -169,11 +170,11 @@ export class CheckDesk implements CheckPlace {
     return this.#waiting.length > 0;
   }
 
-  /** Unsettled checks that are kept here, waiting for a connection or out of a backoff. */
-  get kept(): number {
-    let waiting = 0;
-    for (const check of this.#waiting) if (!check.settled) waiting++;
-    return waiting + this.#delayed.size;
+  /** Unsettled checks that wait for a connection, and those that wait out a backoff. */
+  get kept(): { readonly parked: number; readonly delayed: number } {
+    let parked = 0;
+    for (const check of this.#waiting) if (!check.settled) parked++;
+    return { parked, delayed: this.#delayed.size };
   }
 
   /** A connection became usable: what waits goes out, in order. */
@@ -185,7 +186,7 @@ export class CheckDesk implements CheckPlace {
       const connection = this.#pick();
       if (connection !== undefined && this.#send(connection, check)) {
         this.acquired++;
-        this.acquireSumMs += now - check.acceptedAt;
+        this.acquireSumMs += now - check.parkedAt;
       } else {
         this.#waiting.push(check);
       }
@@ -199,8 +200,9 @@ export class CheckDesk implements CheckPlace {
     for (let count = this.#waiting.length; count > 0; count--) {
       const check = this.#waiting.shift();
       if (check === undefined || check.settled) continue;
-      if (isServed && clock.now() - check.acceptedAt >= acquireTimeoutMs) {
-        this.book.fail(check, exhaustedError(acquireTimeoutMs, whyWaiting(), { requestId: check.requestId }));
+      if (isServed && clock.now() - check.parkedAt >= acquireTimeoutMs) {
+        const { requestId, outcome } = check;
+        this.book.fail(check, exhaustedError(acquireTimeoutMs, whyWaiting(), { requestId, outcome }));
       } else {
         this.#waiting.push(check);
       }
@@ -227,6 +229,7 @@ export class CheckDesk implements CheckPlace {
         check,
         new BackpressureError('the outbox of every stream is full', lane.pipe.outbox.length, {
           requestId: check.requestId,
+          outcome: check.outcome,
         }),
       );
       return true;

@@ -235,7 +235,7 @@ export class ClientRuntime {
         maxPending: options.maxPendingChecks,
         maxRetries: options.maxRetries,
         retryDelayMs: options.retryDelayMs,
-        pickConnection: () => this.route.pick(({ hasRoom }) => hasRoom),
+        pickConnection: () => this.route.pick(({ hasRoom, opensCalls }) => hasRoom && opensCalls),
         acquireTimeoutMs: options.connectionPool.acquireTimeout,
         isServed: () => this.route.isServed,
         onShort: () => this.#onShort(),

@@ -158,6 +158,11 @@ export class PoolConnection implements CallCarrier, Routable {
     return this.#slots.free > 0;
   }
 
+  /** Not where a loss is about to be told: a call opened now would be one more lost attempt. */
+  get opensCalls(): boolean {
+    return this.#transport !== undefined && this.#transport.usable !== false;
+  }
+
   /** A check finds a stream here, or room to open one. */
   get takesChecks(): boolean {
     return this.hasRoom || this.lanes.length > 0 || !this.endpoint.hasStreams;
@@ -363,8 +368,7 @@ export class PoolConnection implements CallCarrier, Routable {
     const transport = this.#transport;
     const headers = this.#host.headers();
     if (transport === undefined || !this.connected || headers === undefined) return undefined;
-    // The loss is about to be told; a call opened now would be one more lost attempt.
-    if (transport.usable === false) return undefined;
+    if (!this.opensCalls) return undefined;
     const { book, codec, counters, clock } = this.#host;
     const init = { generation, carrier: this, owner, book, codec, counters, now: () => clock.now() };
     let call: Call;
@@ -376,7 +380,7 @@ export class PoolConnection implements CallCarrier, Routable {
     } else {
       call = new UnaryCall(init, {
         maxMessageBytes: this.#host.options.maxMessageBytes,
-        hasRoom: () => this.hasRoom && this.hasHeaders,
+        hasRoom: () => this.hasRoom && this.hasHeaders && this.opensCalls,
         hasBatch: () => this.endpoint.hasBatch,
         send: (rpc, bytes, options) =>
           this.#exchange(transport, RPCS[rpc], bytes, { ...options, ...withMetadata(this.#host.headers()) }),

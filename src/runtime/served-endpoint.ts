@@ -177,6 +177,11 @@ export class ServedEndpoint {
     for (const connection of this.connections) connection.uncordon();
   }
 
+  /** The last that is served: silent or not, there is no other to ask. */
+  readmit(): void {
+    for (const connection of this.connections) connection.uncordon();
+  }
+
   reportServed(): void {
     this.lastDialError = undefined;
     if (this.served) return;

@@ -183,7 +183,7 @@ export class Streams implements StreamHost {
   connectionFor({ pinnedTo, connection }: CheckStream): PoolConnection | undefined {
     if (pinnedTo !== undefined) return pinnedTo.connected ? pinnedTo : undefined;
     const suits = (candidate: PoolConnection): boolean =>
-      candidate.hasRoom || !candidate.endpoint.hasStreams || this.#parking.holds(candidate);
+      candidate.opensCalls && (candidate.hasRoom || !candidate.endpoint.hasStreams || this.#parking.holds(candidate));
     const stays = connection !== undefined && this.#host.carries(connection) && suits(connection);
     return stays ? connection : this.#host.pickConnection(suits);
   }

@@ -87,6 +87,7 @@ export function wire(effects: Effects) {
           releaseWatch: onEndpoint((endpoint) => endpoint.releaseWatch()),
           cordon: onEndpoint((endpoint) => endpoint.cordon()),
           uncordon: onEndpoint((endpoint) => endpoint.uncordon()),
+          readmit: onEndpoint((endpoint) => endpoint.readmit()),
           reportServed: onEndpoint((endpoint) => endpoint.reportServed()),
           reportLost: onEndpoint((endpoint, context) => endpoint.reportLost(context)),
         },

@@ -113,6 +113,8 @@ export class SimulatedServer {
   hasBatch = true;
   hasHealth = true;
   hasWatch = true;
+  /** False: health Checks and Watches are left unanswered. */
+  answersHealth = true;
   readonly address: string;
   readonly #host: ServerHost;
   readonly #connections = new Map<number, ServerConnection>();
@@ -342,11 +344,12 @@ export class SimulatedServer {
         this.#answerBatch(connection, call, decodeCheckBatchRequest(bytes));
         break;
       case `${HEALTH}Check`:
+        if (!this.answersHealth) return;
         this.#tellHealth(connection, call);
         this.#checkDone(connection, call);
         break;
       case `${HEALTH}Watch`:
-        this.#tellHealth(connection, call);
+        if (this.answersHealth) this.#tellHealth(connection, call);
         break;
       default:
         this.#checkDone(connection, call);

@@ -180,7 +180,7 @@ const rows: readonly EndpointRow[] = [
   },
   { in: 'suspect.checked', given: { failures: 1 }, when: missed(false, true) },
   { in: 'suspect.checked', when: missed(false), sets: { failures: 1 } },
-  { in: 'suspect.checked', given: { failures: 5 }, when: missed(true), sets: { failures: 6 } },
+  { in: 'suspect.checked', given: { failures: 5 }, when: missed(true), runs: ['readmit'], sets: { failures: 6 } },
   {
     in: 'suspect.checked',
     given: { failures: 1 },

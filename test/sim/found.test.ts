@@ -1,10 +1,10 @@
 /** What the simulation found, each as the smallest script that showed it. */
 
 import { expect, test } from 'vitest';
-import { type AuthzClient, createClient } from '../../src/client.js';
+import { type AuthzClient, createClient, createPooledClient } from '../../src/client.js';
 import { createSeededRandom } from '../../src/core/random.js';
 import { VirtualClock } from '../../src/core/virtual-clock.js';
-import { CancelledError, StreamClosedError, TimeoutError } from '../../src/errors.js';
+import { CancelledError, PoolExhaustedError, StreamClosedError, TimeoutError } from '../../src/errors.js';
 import type { PooledClientOptions } from '../../src/options.js';
 import { replyToAll, SimulatedNetwork, type SimulatedServer } from '../../src/testing/index.js';
 import { Effect } from '../../src/types.js';
@@ -159,6 +159,50 @@ test('unary call waiting for a connection, its deadline passed while the loop st
   await clock.advanceAsync(100);
   await expect(answers).rejects.toMatchObject({ outcome: 'notSent' });
   expect(written).not.toContain('CheckBatch');
+});
+
+test('check written and moved after longer than acquireTimeout, no room for it: it waits that long for a connection, and is in doubt', async () => {
+  const { clock, client, server } = stage({ timeout: 5_000, connectionPool: { acquireTimeout: 500 } });
+  server.handler = () => [];
+  const answer = client.check(question('a'));
+  answer.catch(() => undefined);
+  await clock.advanceAsync(600);
+  server.maxStreams = 0;
+  await clock.advanceAsync(10);
+  server.resetCalls(2);
+  await clock.advanceAsync(400);
+  expect(client.getStats().failedRequests).toBe(0);
+  await clock.advanceAsync(400);
+  await expect(answer).rejects.toBeInstanceOf(PoolExhaustedError);
+  await expect(answer).rejects.toMatchObject({ outcome: 'unknown' });
+});
+
+test('two endpoints suspect, one of them ejected, the other answers checks but no probe: it is asked all the same', async () => {
+  const OTHER = '127.0.0.1:1002';
+  const clock = new VirtualClock();
+  const network = new SimulatedNetwork({ clock });
+  const client = createPooledClient([ADDRESS, OTHER], {
+    clock,
+    random: createSeededRandom(1),
+    transport: network,
+    timeout: 5_000,
+  });
+  for (const address of [ADDRESS, OTHER]) {
+    network.server(address).handler = () => [];
+    network.server(address).answersHealth = false;
+  }
+  void client.connect();
+  await clock.advanceAsync(50);
+  const lost = [client.check(question('a')), client.check(question('b'))];
+  for (const answer of lost) answer.catch(() => undefined);
+  await clock.advanceAsync(700);
+  expect(client.getConnections().map(({ state }) => state)).toEqual(['paused', 'paused']);
+  for (const address of [ADDRESS, OTHER]) network.server(address).handler = replyToAll(Effect.ALLOW);
+  network.setLink(ADDRESS, { dial: 'refuse' });
+  await clock.advanceAsync(800);
+  const answer = client.check(question('c'));
+  await clock.advanceAsync(100);
+  await expect(answer).resolves.toMatchObject({ requestId: 'c' });
 });
 
 /** What is left out is as in the simplest setup. */

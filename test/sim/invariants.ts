@@ -74,7 +74,11 @@ export function holdTables(runtime: ClientRuntime): void {
   );
   const unwritten = sum(pipes.map((pipe) => pipe.owed - pipe.unanswered));
   must(inPipes === unwritten, () => `invariant 2: ${inPipes} checks are in pipes, the pipes count ${unwritten}`);
-  must(atDesk === desk.kept, () => `invariant 2: ${atDesk} checks wait at the desk, it keeps ${desk.kept}`);
+  const { parked, delayed } = desk.kept;
+  must(
+    atDesk === parked + delayed,
+    () => `invariant 2: ${atDesk} checks wait at the desk, it keeps ${parked + delayed}`,
+  );
   for (const connection of pool) {
     const written = sum([...connection.calls].map((call) => call.unanswered));
     must(
@@ -128,6 +132,24 @@ export function holdFlags(runtime: ClientRuntime): void {
       level === route.level && served,
       () => `invariant 3: a connection of level ${level} is usable, ${route.level} is routed`,
     );
+  }
+}
+
+const OPENING = new Set(['connecting', 'open.rotating', 'draining.reconnecting.opening']);
+
+/** Nobody waits for what is there. */
+export function holdWakeups(runtime: ClientRuntime): void {
+  const { actors, desk, route, streams, unary } = runtime;
+  const usable = route.usable.filter(({ hasHeaders, opensCalls }) => hasHeaders && opensCalls);
+  const { parked } = desk.kept;
+  const taker = usable.find(({ takesChecks }) => takesChecks);
+  must(parked === 0 || taker === undefined, () => `${parked} checks wait for a connection, ${taker?.id} takes checks`);
+  const roomy = usable.find(({ hasRoom }) => hasRoom);
+  must(!unary.isShort || roomy === undefined, () => `a unary call waits for a connection, ${roomy?.id} has room`);
+  for (const { id, kind } of streams) {
+    const state = actors.stateOf(id);
+    const waits = kind === 'handle' && OPENING.has(state);
+    must(!waits || roomy === undefined, () => `${id} is ${state} and waits for a connection, ${roomy?.id} has room`);
   }
 }
 

@@ -44,6 +44,21 @@ export function must(condition: boolean, what: () => string): asserts condition 
   if (!condition) throw new Violation(what());
 }
 
+/** Of one connection: redials at once, then after 50 ms and more, each backoff up to twice the one before; and one that stood for 100 ms starts anew. */
+const DIALS_PER_SECOND = 24;
+/** Suspects are probed every 250 ms, silent connections at least 300 ms apart, and there is the periodic look. */
+const PROBES_PER_SECOND = 14;
+
+function mostWithin(times: readonly number[], windowMs: number): number {
+  let most = 0;
+  let from = 0;
+  times.forEach((at, index) => {
+    while ((times[from] ?? at) <= at - windowMs) from++;
+    most = Math.max(most, index - from + 1);
+  });
+  return most;
+}
+
 /** Of a question and an id on the wire, under which it went out. */
 const keyOf = (question: string, wireId: string): string => `${question} ${wireId}`;
 
@@ -56,6 +71,12 @@ export class Ledger {
   /** The first answer that reached the client for a request on a call, under the id it was asked under. */
   readonly #first = new Map<string, string>();
 
+  /** Times, by address. */
+  readonly #dials = new Map<string, number[]>();
+  readonly #probes = new Map<string, number[]>();
+  faults = 0;
+  /** Probes that the application asked for. */
+  probes = 0;
   /** Calls whose server proved that it did not process what it owed on them, and those of an rpc that it does not know. */
   readonly #disclaimed = new Set<string>();
   readonly #unimplemented = new Set<string>();
@@ -89,10 +110,19 @@ export class Ledger {
       () => `invariant 5: ${event.detail} (connection ${event.connection}, call ${event.stream})`,
     );
     if (event.kind === 'status') this.#onStatus(event);
+    if (event.kind === 'dial') this.#note(this.#dials, event);
+    if (event.kind === 'write' && event.detail.endsWith('Health/Check')) this.#note(this.#probes, event);
+    if (event.kind === 'fault') this.faults++;
     if (event.kind === 'write' && event.bytes !== undefined) this.#onWrite(event, event.bytes);
     if (event.kind !== 'receive' || event.note === undefined) return;
     const answers = (Array.isArray(event.note) ? event.note : [event.note]) as Answer[];
     for (const answer of answers) this.#onArrival(event, answer);
+  }
+
+  #note(times: Map<string, number[]>, { address, at }: SimulatedEvent): void {
+    const known = times.get(address);
+    if (known === undefined) times.set(address, [at]);
+    else known.push(at);
   }
 
   #onStatus({ connection, stream, detail }: SimulatedEvent): void {
@@ -221,6 +251,23 @@ export class Ledger {
   }
 
   // -- Budgets
+
+  /** Invariant 11: dials and probes of one address, in any second. Each fault may cost every connection another of both. */
+  holdPace(connections: number): void {
+    const allowed = connections * (DIALS_PER_SECOND + this.faults);
+    for (const [address, times] of this.#dials) {
+      const most = mostWithin(times, 1_000);
+      must(most <= allowed, () => `invariant 11: ${most} dials to ${address} within a second, allowed are ${allowed}`);
+    }
+    const allowedProbes = connections * (PROBES_PER_SECOND + this.faults) + this.probes;
+    for (const [address, times] of this.#probes) {
+      const most = mostWithin(times, 1_000);
+      must(
+        most <= allowedProbes,
+        () => `invariant 11: ${most} probes of ${address} within a second, allowed are ${allowedProbes}`,
+      );
+    }
+  }
 
   /** Invariants 7 and 11: how often each question went out, and how many of those were more than the first move. */
   holdRetries(maxRetries: number, checks: number, elapsedMs: number): void {

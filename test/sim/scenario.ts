@@ -59,6 +59,7 @@ export type Fault =
   | { readonly fault: 'maxStreams'; readonly maxStreams: number | undefined }
   | { readonly fault: 'health'; readonly status: number }
   | { readonly fault: 'healthService'; readonly exists: boolean }
+  | { readonly fault: 'healthAnswers'; readonly answers: boolean }
   | { readonly fault: 'streams'; readonly exist: boolean }
   | { readonly fault: 'batch'; readonly exists: boolean }
   | { readonly fault: 'reads'; readonly reads: boolean }
@@ -143,6 +144,7 @@ const faultArb: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({ fault: fc.constant('maxStreams' as const), maxStreams: fc.constantFrom(1, 2, 0, 4, undefined) }),
   fc.record({ fault: fc.constant('health' as const), status: fc.constantFrom(2, 1, 0, 3) }),
   fc.record({ fault: fc.constant('healthService' as const), exists: fc.boolean() }),
+  fc.record({ fault: fc.constant('healthAnswers' as const), answers: fc.boolean() }),
   fc.record({ fault: fc.constant('streams' as const), exist: fc.boolean() }),
   fc.record({ fault: fc.constant('batch' as const), exists: fc.boolean() }),
   fc.record({ fault: fc.constant('reads' as const), reads: fc.boolean() }),

@@ -25,6 +25,7 @@ test(
       {
         numRuns: RUNS,
         seed: SEED,
+        endOnFailure: process.env['SIM_SHRINK'] === 'no',
         ...(path === undefined ? {} : { path }),
       },
     );

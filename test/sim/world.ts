@@ -10,7 +10,7 @@ import type { CheckInput, CheckRequest, CheckResponse } from '../../src/types.js
 import { chaoticHandler } from './chaos.js';
 import { CountedClock } from './clock.js';
 import { HandleWatch } from './handle-watch.js';
-import { failoverOf, holdBounds, holdFlags, holdNothing, holdTables } from './invariants.js';
+import { failoverOf, holdBounds, holdFlags, holdNothing, holdTables, holdWakeups } from './invariants.js';
 import { type Ask, Ledger, must } from './ledger.js';
 import { type Chaos, type Command, type Fault, NO_CHAOS, type Setup } from './scenario.js';
 
@@ -42,7 +42,7 @@ export class World {
   readonly #startedAt = this.clock.now();
   readonly #maxBufferSize: number;
   #chaos: Chaos = NO_CHAOS;
-  #epoch = 0;
+  #route = { level: -1, epoch: 0 };
   #asked = 0;
   #lastQuestion: CheckRequest | undefined;
   #nextAbort: number | undefined;
@@ -153,14 +153,11 @@ export class World {
     const runtime = this.#runtime;
     holdTables(runtime);
     holdBounds(runtime, this.#maxBufferSize);
-    if (!this.#isDisconnected) holdFlags(runtime);
-    const failover = failoverOf(runtime);
-    if (failover !== undefined) {
-      must(failover.epoch >= this.#epoch, () => `invariant 3: epoch ${failover.epoch} follows ${this.#epoch}`);
-      this.#epoch = failover.epoch;
-    } else {
-      this.#epoch = 0;
+    if (!this.#isDisconnected) {
+      holdFlags(runtime);
+      holdWakeups(runtime);
     }
+    this.#holdEpoch();
     const now = this.clock.now();
     for (const ask of this.ledger.asks) {
       const isOverdue =
@@ -168,6 +165,23 @@ export class World {
       must(!isOverdue, () => `ask ${ask.number} is pending at ${now}, its deadline was ${ask.deadlineAt}`);
     }
     if (this.#isDisconnected) this.#holdSilence();
+  }
+
+  /** Invariant 3: epochs are counted, and each change of route is one. */
+  #holdEpoch(): void {
+    const { epoch = 0 } = failoverOf(this.#runtime) ?? {};
+    const { level } = this.#runtime.route;
+    const last = this.#route;
+    if (epoch === 0 || level === -1) {
+      if (epoch === 0) this.#route = { level: -1, epoch: 0 };
+      return;
+    }
+    if (level === last.level) return;
+    must(
+      epoch > last.epoch,
+      () => `invariant 3: level ${level} is routed in epoch ${epoch}, level ${last.level} was in epoch ${last.epoch}`,
+    );
+    this.#route = { level, epoch };
   }
 
   // --- commands -------------------------------------------------------------------------------------------------------------------
@@ -225,6 +239,7 @@ export class World {
         this.#scale(command.size);
         break;
       case 'probe':
+        this.ledger.probes++;
         void this.client.checkHealth().then(({ status }) => this.#log(`probe: ${status}`));
         break;
       case 'openHandle':
@@ -448,6 +463,9 @@ export class World {
       case 'healthService':
         server.hasHealth = what.exists;
         return;
+      case 'healthAnswers':
+        server.answersHealth = what.answers;
+        return;
       case 'streams':
         server.hasStreams = what.exist;
         return;
@@ -486,6 +504,7 @@ export class World {
       if (!server.isRunning) server.start();
       server.thaw();
       server.hasHealth = true;
+      server.answersHealth = true;
       server.hasStreams = true;
       server.hasBatch = true;
       if (server.maxStreams !== undefined) server.maxStreams = undefined;
@@ -573,6 +592,7 @@ export class World {
     for (const watch of this.#handles) this.#holdHandle(watch);
     const { total, successful, failed } = this.#runtime.book.totals;
     must(total === successful + failed, () => `of ${total} requests ${successful} succeeded and ${failed} failed`);
+    this.ledger.holdPace(this.#setup.maxConnections);
     this.ledger.holdRetries(this.#setup.maxRetries, total, this.clock.now() - this.#startedAt);
   }
 
