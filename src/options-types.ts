@@ -2,6 +2,7 @@
 
 import type { InspectionEvent, Observer } from 'xstate';
 import type { Clock } from './core/clock.js';
+import { withinHeap } from './core/heap.js';
 import type { Random } from './core/random.js';
 import type { Logger } from './observe/logger.js';
 import type { Transport } from './transport/port.js';
@@ -136,9 +137,9 @@ export interface PooledClientOptions {
   keepAliveInterval?: number;
   /** A ping unanswered for this long ends the connection. Default 5000. */
   keepAliveTimeout?: number;
-  /** Checks accepted and unsettled; beyond it `BackpressureError`. Default 100000. */
+  /** Checks accepted and unsettled; beyond it `BackpressureError`. Default 100000, or one for each 8 KiB of a heap below 800 MiB. */
   maxPendingChecks?: number;
-  /** Bytes of accepted and unsettled requests; beyond it `BackpressureError`. Default 268435456 (256 MiB). */
+  /** Bytes of accepted and unsettled requests; beyond it `BackpressureError`. Default 268435456 (256 MiB), or half of a heap below 512 MiB. */
   maxPendingBytes?: number;
   /** The largest message sent or accepted, bytes. Default 4194304 (4 MiB). */
   maxMessageBytes?: number;
@@ -171,7 +172,7 @@ export interface PooledClientOptions {
   streams?: Partial<AdvancedStreamOptions>;
   /** Shorthand for `streams.deduplication` and its cache; must not contradict them. Default false. */
   deduplication?: boolean | DeduplicationOptions;
-  /** Default 'grpc-js'. */
+  /** Default 'http2'. */
   transport?: TransportOption;
   inspect?: InspectOption;
   /** A pino-like logger: hears of connections, health and failover. What it throws is ignored; secrets are removed first. Default none. */
@@ -254,14 +255,19 @@ export const DEFAULT_STREAM_OPTIONS: Readonly<AdvancedStreamOptions> = deepFreez
 /** Default age limit of a deduplicated answer, milliseconds. */
 export const DEFAULT_DEDUPLICATION_TTL_MS = 30_000;
 
+/** A check that waits holds about 1 KiB of the heap, with its promise and the caller behind it; most of the heap is the application's. */
+const HEAP_BYTES_PER_CHECK = 8 * 1024;
+/** Encoded requests lie outside of the heap, but a process whose heap is small has little memory there, too. */
+const HEAP_BYTES_PER_BYTE = 2;
+
 /** What a client gets that is told nothing but its address. */
 export const DEFAULT_OPTIONS = deepFreeze({
   timeout: 5_000,
   connectTimeout: 2_000,
   keepAliveInterval: 30_000,
   keepAliveTimeout: 5_000,
-  maxPendingChecks: 100_000,
-  maxPendingBytes: 256 * 1024 * 1024,
+  maxPendingChecks: withinHeap(100_000, HEAP_BYTES_PER_CHECK),
+  maxPendingBytes: withinHeap(256 * 1024 * 1024, HEAP_BYTES_PER_BYTE),
   maxMessageBytes: 4 * 1024 * 1024,
   maxRetries: 3,
   retryDelay: 1_000,
