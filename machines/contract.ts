@@ -145,6 +145,10 @@ export type EndpointEvent =
   | { readonly type: 'PROBE_MISSED'; readonly sole: boolean; readonly stalled: boolean }
   /** The oldest unanswered check is older than usual and nothing came since. */
   | { readonly type: 'ANSWERS_OVERDUE'; readonly sole: boolean }
+  /** Whatever its health says, checks fail one after the other, or none is answered for long. */
+  | { readonly type: 'CHECKS_FAILING'; readonly sole: boolean; readonly reason: string }
+  /** A check was answered, the first since they failed. */
+  | { readonly type: 'CHECK_ANSWERED' }
   /** Something came from a suspect. */
   | { readonly type: 'ANSWER_ARRIVED' };
 

@@ -18,15 +18,24 @@ export interface EndpointContext {
   readonly rechecks: number;
   readonly delayMs: number;
   readonly reason: string;
+  /** Its checks failed while its health was well; none has been answered since. */
+  readonly failing: boolean;
 }
 
 /** Effects; the runtime provides them. On their own they do nothing, so that the chart can be run and tested alone. */
 const noEffect = (): void => undefined;
 
-/** Connections are counted in every state. */
+/** Connections are counted, and answers to checks believed, in every state. */
 const COUNTS = {
   CONNECTION_OPENED: { actions: 'countConnection' },
   CONNECTION_LOST: { actions: 'noteRemaining' },
+  CHECK_ANSWERED: { actions: 'clearFailing' },
+} as const;
+
+/** The answers to checks count for more than those to probes, which somebody else may give. */
+const FAILS_CHECKS = {
+  CHECKS_FAILING: { guard: 'hasOthers', target: 'notServing', actions: 'noteFailing' },
+  CHECK_ANSWERED: { actions: ['clearFailing', 'clearRechecks'] },
 } as const;
 
 /** Hard evidence moves traffic at once: no connection and a failed dial, or the server's own word. */
@@ -82,7 +91,9 @@ export const endpointMachine = setup({
     countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
     countSuccess: assign({ successes: ({ context }) => context.successes + 1 }),
     clearCounts: assign({ failures: 0, successes: 0 }),
-    clearRechecks: assign({ rechecks: 0 }),
+    /** One whose checks fail is looked at ever more seldom, however often its health lets it come back. */
+    clearRechecks: assign(({ context }) => (context.failing ? {} : { rechecks: 0 })),
+    clearFailing: assign({ failing: false }),
     planRecheck: assign(({ context }) => {
       const rechecks = context.rechecks + 1;
       return { rechecks, ...nextBackoff(context.config.recheck, rechecks, context.seed) };
@@ -90,6 +101,10 @@ export const endpointMachine = setup({
     noteDialFailed: assign({ reason: 'no connection' }),
     noteNotServing: assign({ reason: 'the server reports NOT_SERVING' }),
     noteProbesMissed: assign({ reason: 'health probes missed' }),
+    noteFailing: assign(({ context, event }) => ({
+      failing: true,
+      reason: 'reason' in event ? event.reason : context.reason,
+    })),
     noteOverdue: assign({ reason: 'answers overdue and probes missed' }),
   },
   guards: {
@@ -103,6 +118,8 @@ export const endpointMachine = setup({
       'sole' in event && !event.sole && context.failures + 1 >= context.config.unhealthyThreshold,
     mayEjectSuspect: ({ context, event }) =>
       'sole' in event && !event.sole && context.failures + 1 >= context.config.failoverThreshold,
+    hasOthers: ({ event }) => 'sole' in event && !event.sole,
+    isFailing: ({ context }) => context.failing,
     isSole: ({ event }) => 'sole' in event && event.sole,
     isRecovered: ({ context, event }) =>
       'sole' in event && (event.sole || context.successes + 1 >= context.config.healthyThreshold),
@@ -126,6 +143,7 @@ export const endpointMachine = setup({
     rechecks: 0,
     delayMs: 0,
     reason: '',
+    failing: false,
   }),
   initial: 'unknown',
   states: {
@@ -146,6 +164,7 @@ export const endpointMachine = setup({
       on: {
         ...COUNTS,
         ...GOES_DOWN,
+        ...FAILS_CHECKS,
         PROBE_ANSWERED: { actions: 'clearCounts' },
         PROBE_MISSED: [
           { guard: 'provesNothing' },
@@ -168,6 +187,7 @@ export const endpointMachine = setup({
       on: {
         ...COUNTS,
         ...GOES_DOWN,
+        ...FAILS_CHECKS,
         PROBE_ANSWERED: 'serving',
         ANSWER_ARRIVED: 'serving',
         PROBE_MISSED: [
@@ -196,6 +216,7 @@ export const endpointMachine = setup({
         ...COUNTS,
         DIAL_FAILED: { actions: 'noteRemaining' },
         CONNECTION_OPENED: [
+          { guard: 'isFailing', actions: 'countConnection' },
           { guard: 'isUnprobed', ...COMES_UP_CONNECTED },
           { target: 'probing', actions: 'countConnection' },
         ],

@@ -72,7 +72,7 @@ export interface FailoverConfig {
   fallbackAddresses: readonly string[];
   /** Which address of a pooled client is the primary when its addresses are the priority list. Default 0. */
   primaryIndex: number;
-  /** Missed probes in a row of a suspect endpoint until traffic moves. Default 3. */
+  /** Missed probes in a row of a suspect endpoint until traffic moves; also failed calls in a row, whatever its health says. Default 3. */
   failoverThreshold: number;
   /** Unbroken health of the primary until traffic moves back. Default 60000. */
   failbackDelay: number;

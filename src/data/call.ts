@@ -20,6 +20,8 @@ export interface CallCarrier {
   noteNoStreams(): void;
   /** The status without secrets: a server may echo what it was sent. */
   clean(status: WireStatus): WireStatus;
+  /** A call opened, or a check written, at `since` ended without the answers it owed. */
+  noteFailed(status: WireStatus, since: number): void;
   /** A call opened or ended on it. */
   noteCallEnded(call: Call): void;
 }
@@ -90,6 +92,7 @@ export class Call implements StreamListener, CheckPlace {
   generation: number;
   readonly carrier: CallCarrier;
   state: 'current' | 'draining' | 'dead' = 'current';
+  readonly #openedAt: number;
   /** Requests written, for rotation. */
   written = 0;
   #answered = false;
@@ -113,6 +116,7 @@ export class Call implements StreamListener, CheckPlace {
     this.codec = init.codec;
     this.#counters = init.counters;
     this.now = init.now;
+    this.#openedAt = init.now();
   }
 
   attach(wire: WireStream): void {
@@ -151,6 +155,7 @@ export class Call implements StreamListener, CheckPlace {
     if (this.#table.take(check.wireId) === undefined) return;
     check.place = null;
     this.carrier.inFlight--;
+    this.carrier.noteFailed(status, check.writtenAt);
     this.#owner.onCheckFailed(this, check, status);
     this.endWhenAnswered();
   }
@@ -344,6 +349,7 @@ export class Call implements StreamListener, CheckPlace {
     for (const check of unanswered) check.place = null;
     this.carrier.inFlight -= unanswered.length;
     this.carrier.noteCallEnded(this);
+    if (unanswered.length > 0) this.carrier.noteFailed(status, this.#openedAt);
     this.#owner.onDead(this, status, unanswered);
   }
 

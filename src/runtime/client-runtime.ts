@@ -36,9 +36,6 @@ const USER_AGENT = 'authz-engine-grpc-client/0.1.0';
 const PREFERENCE_MS = 250;
 /** Between two probes of an endpoint in doubt; the slower rounds of housekeeping keep the same pace. */
 const PROBE_INTERVAL_MS = 250;
-/** An answer is overdue past this, or past four times the usual 99th percentile. */
-const OVERDUE_MS = 250;
-const OVERDUE_FACTOR = 4;
 
 /** Everything between the public face and the wire: makes the parts of one client and joins them. */
 export class ClientRuntime {
@@ -534,6 +531,7 @@ export class ClientRuntime {
 
   #inspect(now: number): void {
     for (const connection of this.pool) if (connection.connected) this.#inspectConnection(connection, now);
+    for (const endpoint of this.endpoints) endpoint.inspectChecks(now);
     this.lifecycle.checkDrained();
     if (now - this.#sweptAt < PROBE_INTERVAL_MS) return;
     this.#sweptAt = now;
@@ -552,8 +550,7 @@ export class ClientRuntime {
     const silentMs = now - silentSince;
     const { endpoint } = connection;
     if (silentMs > endpoint.keepAliveIntervalMs) connection.verify();
-    const overdueMs = Math.max(OVERDUE_MS, OVERDUE_FACTOR * connection.p99LatencyMs);
-    if (silentMs <= overdueMs || this.#monitor.stalledSince(silentSince)) return;
+    if (silentMs <= connection.overdueMs || this.#monitor.stalledSince(silentSince)) return;
     connection.examine(silentSince);
     if (endpoint.suspect || !endpoint.served) return;
     endpoint.suspect = true;

@@ -32,6 +32,10 @@ import type { ServedEndpoint } from './served-endpoint.js';
 import { LatencyEstimate } from './latency.js';
 import { CHECK, CHECK_BATCH, CHECK_STREAM, HEALTH_CHECK } from './paths.js';
 
+/** An answer is overdue past this, or past four times the usual 99th percentile. */
+const OVERDUE_MS = 250;
+const OVERDUE_FACTOR = 4;
+
 /** What a pooled connection needs of the client around it. */
 export interface ConnectionHost {
   readonly options: ResolvedOptions;
@@ -134,8 +138,9 @@ export class PoolConnection implements CallCarrier, Routable {
     return this.#latency.averageMs;
   }
 
-  get p99LatencyMs(): number {
-    return this.#latency.p99Ms;
+  /** A check that has waited for longer is overdue. */
+  get overdueMs(): number {
+    return Math.max(OVERDUE_MS, OVERDUE_FACTOR * this.#latency.p99Ms);
   }
 
   /** Every one of the client's own streams on it waits out a backoff. */
@@ -442,6 +447,12 @@ export class PoolConnection implements CallCarrier, Routable {
   noteAnswer(latencyMs: number): void {
     this.totalRequests++;
     this.#latency.add(latencyMs);
+    // Whatever is answered was received just now.
+    this.endpoint.noteCheckAnswered(this.lastReceivedAt);
+  }
+
+  noteFailed(status: WireStatus, since: number): void {
+    this.endpoint.noteCheckFailed(status, since);
   }
 
   noteReceived(now: number): void {

@@ -4,8 +4,9 @@ import type { Clock } from '../core/clock.js';
 import { RingBuffer } from '../core/ring-buffer.js';
 import { GrpcCode, HealthCheckError } from '../errors.js';
 import type { ResolvedOptions } from '../options.js';
-import type { WireStream } from '../transport/port.js';
+import type { WireStatus, WireStream } from '../transport/port.js';
 import { type ConnectionState, type HealthCheckResult, HealthStatus } from '../types.js';
+import { CheckEvidence } from './check-evidence.js';
 import { HEALTH_CHECK, HEALTH_WATCH } from './paths.js';
 import type { PoolConnection } from './pool-connection.js';
 import { errorFromStatus } from './status-error.js';
@@ -58,6 +59,9 @@ export class ServedEndpoint {
   consecutiveSuccesses = 0;
   lastSuccessfulCheck: Date | undefined;
   readonly #host: EndpointHost;
+  readonly #evidence: CheckEvidence;
+  /** Its checks failed while its health was well, and none has been answered since. */
+  #isFailing = false;
   readonly #history = new RingBuffer<HealthCheckResult>();
   #watch: WireStream | undefined;
   #watchedBy: PoolConnection | undefined;
@@ -68,6 +72,7 @@ export class ServedEndpoint {
     this.level = level;
     this.id = `endpoint:${address.text}`;
     this.#host = host;
+    this.#evidence = new CheckEvidence(host.options.failover.failoverThreshold);
     this.keepAliveIntervalMs = host.options.keepAliveIntervalMs;
   }
 
@@ -98,6 +103,43 @@ export class ServedEndpoint {
   noteAnswer(): void {
     this.suspect = false;
     this.#host.tellEndpoint(this, { type: 'ANSWER_ARRIVED' });
+  }
+
+  noteCheckAnswered(now: number): void {
+    this.#evidence.noteAnswer(now);
+    if (!this.#isFailing) return;
+    this.#isFailing = false;
+    this.#host.tellEndpoint(this, { type: 'CHECK_ANSWERED' });
+  }
+
+  /** A call opened, or a check written, at `since` ended without its answer. */
+  noteCheckFailed(status: WireStatus, since: number): void {
+    const isFailing = this.#evidence.noteFailure(status, since, this.#host.clock.now());
+    if (isFailing) this.#tellFailing(`checks fail one after the other: ${status.message}`);
+  }
+
+  /** One look at what its checks wait for. Half of a check's time is left, to ask another endpoint. */
+  inspectChecks(now: number): void {
+    if (!this.served) return;
+    let owed = 0;
+    let oldestAt = now;
+    let limitMs = this.#host.options.timeoutMs / 2;
+    for (const connection of this.connections) {
+      const writtenAt = connection.oldestWrittenAt();
+      if (writtenAt === undefined) continue;
+      owed += connection.inFlight;
+      oldestAt = Math.min(oldestAt, writtenAt);
+      limitMs = Math.max(limitMs, connection.overdueMs);
+    }
+    const silentMs = this.#evidence.silentMs(now, owed, oldestAt, (since) => this.#host.stalledSince(since));
+    if (silentMs > limitMs) this.#tellFailing('checks go unanswered');
+  }
+
+  #tellFailing(reason: string): void {
+    const sole = this.#host.isSole(this);
+    if (!this.served || sole) return;
+    this.#isFailing = true;
+    this.#host.tellEndpoint(this, { type: 'CHECKS_FAILING', sole, reason });
   }
 
   /** gRFC A8: it gets half as many from now on, on whatever connection. */

@@ -17,6 +17,12 @@ const reported = (serving: boolean): EndpointEvent => ({ type: 'HEALTH_REPORTED'
 const answered = (sole: boolean): EndpointEvent => ({ type: 'PROBE_ANSWERED', sole });
 const missed = (sole: boolean, stalled = false): EndpointEvent => ({ type: 'PROBE_MISSED', sole, stalled });
 const overdue = (sole: boolean): EndpointEvent => ({ type: 'ANSWERS_OVERDUE', sole });
+const checksFailing = (sole: boolean): EndpointEvent => ({
+  type: 'CHECKS_FAILING',
+  sole,
+  reason: 'checks go unanswered',
+});
+const checkAnswered: EndpointEvent = { type: 'CHECK_ANSWERED' };
 const arrived: EndpointEvent = { type: 'ANSWER_ARRIVED' };
 
 const subject: Subject<EndpointEvent> = {
@@ -49,6 +55,11 @@ const subject: Subject<EndpointEvent> = {
       { type: 'ANSWERS_OVERDUE', sole: false },
       { type: 'ANSWERS_OVERDUE', sole: true },
     ],
+    CHECKS_FAILING: [
+      { type: 'CHECKS_FAILING', sole: false, reason: 'checks go unanswered' },
+      { type: 'CHECKS_FAILING', sole: true, reason: 'checks go unanswered' },
+    ],
+    CHECK_ANSWERED: [{ type: 'CHECK_ANSWERED' }],
     ANSWER_ARRIVED: [{ type: 'ANSWER_ARRIVED' }],
   },
 };
@@ -188,6 +199,65 @@ const rows: readonly EndpointRow[] = [
     to: 'notServing.waiting',
     runs: ['-probeInterval', 'uncordon', ...GOES_DOWN],
     sets: { failures: 0, reason: 'answers overdue and probes missed', ...PLANS_FIRST },
+  },
+
+  // Checks that fail while probes are answered.
+  {
+    in: ['serving.watched', 'serving.checked'],
+    when: checksFailing(false),
+    to: 'notServing.waiting',
+    runs: ['-healthInterval', ...GOES_DOWN],
+    sets: { failing: true, reason: 'checks go unanswered', ...PLANS_FIRST },
+  },
+  {
+    in: 'suspect.checked',
+    given: { failures: 1 },
+    when: checksFailing(false),
+    to: 'notServing.waiting',
+    runs: ['-probeInterval', 'uncordon', ...GOES_DOWN],
+    sets: { failing: true, failures: 0, reason: 'checks go unanswered', ...PLANS_FIRST },
+  },
+  { in: ['serving.watched', 'serving.checked', 'suspect.checked'], when: checksFailing(true) },
+  {
+    in: ['serving.watched', 'serving.checked', 'suspect.checked'],
+    given: { failing: true, rechecks: 3 },
+    when: checkAnswered,
+    sets: { failing: false, rechecks: 0 },
+  },
+  {
+    in: ['unknown', 'notServing.waiting', 'probing.checked'],
+    given: { failing: true, rechecks: 3 },
+    when: checkAnswered,
+    sets: { failing: false },
+  },
+  {
+    in: 'notServing.waiting',
+    given: { failing: true, rechecks: 2 },
+    when: opened,
+    sets: { connections: 1 },
+  },
+  {
+    in: 'notServing.waiting',
+    given: { failing: true, rechecks: 2, connections: 1 },
+    when: { after: 'recheck' },
+    to: 'probing.checked',
+    runs: ['-recheck', 'probe', '+probeInterval 250'],
+  },
+  {
+    in: 'probing.checked',
+    given: { failing: true, successes: 1, rechecks: 2 },
+    when: answered(false),
+    to: 'serving.watched',
+    runs: ['-probeInterval', ...COMES_UP],
+    sets: { successes: 0 },
+  },
+  {
+    in: 'serving.watched',
+    given: { failing: true, rechecks: 2 },
+    when: checksFailing(false),
+    to: 'notServing.waiting',
+    runs: ['-healthInterval', 'releaseWatch', 'reportLost', '+recheck 400'],
+    sets: { reason: 'checks go unanswered', rechecks: 3, delayMs: 400 },
   },
 
   // Down.

@@ -57,9 +57,11 @@ const endpoint: Exploration<typeof endpointMachine, EndpointEvent> = {
       { type: 'PROBE_ANSWERED', sole },
       { type: 'PROBE_MISSED', sole, stalled: false },
       { type: 'ANSWERS_OVERDUE', sole },
+      { type: 'CHECKS_FAILING', sole, reason: 'checks go unanswered' },
     ]),
     { type: 'PROBE_MISSED', sole: false, stalled: true },
     { type: 'ANSWER_ARRIVED' },
+    { type: 'CHECK_ANSWERED' },
   ],
   relevant: ({ connections, failures, successes }) => [Math.min(connections, 2), Math.min(failures, 3), successes],
 };

@@ -171,6 +171,7 @@ frontend clients
   use_backend health if { path_beg /grpc.health.v1. }
   default_backend engines
 backend engines
+  retries ${backends.length - 1}
 ${serversOf(backends)}
 backend health
 ${serversOf(forHealth)}
