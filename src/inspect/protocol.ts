@@ -74,6 +74,8 @@ export interface StreamGauges {
 
 export interface Hello {
   readonly type: 'hello';
+  /** `recording`: of a dump; nothing follows. */
+  readonly mode: 'live' | 'recording';
   readonly version: string;
   readonly startedAt: number;
   readonly actors: readonly ActorView[];
