@@ -19,7 +19,7 @@ import {
   ROOT,
   tables,
 } from '../support/docs-pages.js';
-import { DocsProject } from '../support/docs-project.js';
+import { DocsProject, type Outcome } from '../support/docs-project.js';
 
 const CLI = join(ROOT, 'dist/src/cli/main.js');
 
@@ -166,9 +166,17 @@ describe('the commands on the pages', () => {
       }))
       .filter(({ words }) => words.length > 0);
 
+    const told = new Map<string, Promise<Outcome>>();
+    /** Asked once for each command: a process costs more than all that is read in what it says. */
+    const helpOf = (command: string): Promise<Outcome> => {
+      const help = told.get(command) ?? project.runCli([command, '--help']);
+      told.set(command, help);
+      return help;
+    };
+
     test.for(commands)('$where: has only options that its --help knows', { timeout: 30_000 }, async ({ words }) => {
       const [command = ''] = words;
-      const { stdout, exitCode } = await project.runCli([command, '--help']);
+      const { stdout, exitCode } = await helpOf(command);
       expect(exitCode).toBe(0);
       const flags = words.filter((word) => word.startsWith('--')).map((word) => word.replace(/=.*/, ''));
       expect(flags.filter((flag) => !new RegExp(`${flag}\\b`).test(stdout))).toEqual([]);
@@ -178,7 +186,7 @@ describe('the commands on the pages', () => {
       'the options of %s on the page: are the ones that its --help names',
       { timeout: 30_000 },
       async (command) => {
-        const { stdout } = await project.runCli([command, '--help']);
+        const { stdout } = await helpOf(command);
         const actual = [...stdout.matchAll(/^ {2}(--[\w-]+)/gm)].map((match) => match[1] ?? '');
         const page = read('docs/reference/cli.md');
         const section = new RegExp(`^## ${command}$([^]*?)(?=^## )`, 'm').exec(page)?.[1] ?? '';
