@@ -57,6 +57,8 @@ export interface ConnectionHost {
   onLost(connection: PoolConnection, reason: string): void;
   onDialFailed(connection: PoolConnection, reason: string): void;
   onDraining(connection: PoolConnection, reason: string): void;
+  /** Its address is a name that leads elsewhere by now. */
+  onMoved(connection: PoolConnection): void;
   onClosed(connection: PoolConnection, reason: string): void;
   readonly redactor: Redactor;
   /** A connection is about to be opened. */
@@ -242,6 +244,9 @@ export class PoolConnection implements CallCarrier, Routable {
           if (tooManyPings) this.endpoint.noteTooManyPings();
           if (this.#transport !== connection) return;
           this.#host.tell(this, { type: 'GOAWAY', reason: this.#host.redactor.text(reason) });
+        },
+        onMoved: () => {
+          if (this.#transport === connection) this.#host.onMoved(this);
         },
         onDown: (cause) => {
           this.#host.onSocket(-1);

@@ -9,6 +9,11 @@ import type { ServedEndpoint } from './served-endpoint.js';
 /** A connection is replaced at this age (±10 %), so that load spreads over servers that came later. */
 const MAX_CONNECTION_AGE_MS = 30 * 60_000;
 
+/** Why one is drained whose name leads elsewhere, once there is one in its place. */
+const MOVED = 'its name leads elsewhere';
+/** Why others are drained that nothing comes in the place of. */
+const LEFT_OUT: readonly string[] = ['scaled down', 'idle', MOVED];
+
 /** What the pool needs of the client around it. */
 export interface PoolHost {
   actors(): Actors;
@@ -38,6 +43,8 @@ export class Pool {
   readonly #host: PoolHost;
   readonly #connectionHost: ConnectionHost;
   readonly #connections = new Map<string, PoolConnection>();
+  /** By the id of one that is being dialled, what it takes the place of once it is open. */
+  readonly #replaced = new Map<string, PoolConnection>();
   /** Ends the wait of each `scalePool` under way. */
   readonly #scaling = new Set<(error: Error) => void>();
   #count = 0;
@@ -56,6 +63,7 @@ export class Pool {
       onLost: (connection, reason) => this.#onLost(connection, reason),
       onDialFailed: (connection, reason) => this.#onDialFailed(connection, reason),
       onDraining: (connection, reason) => this.#onDraining(connection, reason),
+      onMoved: (connection) => this.#onMoved(connection),
       onClosed: (connection, reason) => this.#onClosed(connection, reason),
     };
   }
@@ -170,7 +178,7 @@ export class Pool {
     this.#host.actors().tell(id, { type: 'DRAIN', reason });
   }
 
-  #add(endpoint: ServedEndpoint, standby: boolean, delayMs = 0): void {
+  #add(endpoint: ServedEndpoint, standby: boolean, delayMs = 0): PoolConnection {
     this.#count++;
     const id = `connection-${this.#count}`;
     const connection = new PoolConnection(id, endpoint, this.#connectionHost);
@@ -187,6 +195,12 @@ export class Pool {
     this.#host.actors().spawn(id, { type: 'ADD_CONNECTION', input });
     if (delayMs === 0) this.#host.actors().tell(id, { type: 'CONNECT' });
     else connection.connectLater(delayMs);
+    return connection;
+  }
+
+  /** Its level does not carry traffic. */
+  #isStandby({ level }: ServedEndpoint): boolean {
+    return this.#host.level() !== -1 && level !== this.#host.level();
   }
 
   /** Connections of the routed level (level 0 before there is one) that are not on their way out. */
@@ -241,6 +255,23 @@ export class Pool {
     this.#env.hub.emit(proven ? 'pool_reconnected' : 'pool_connection_created', { id, address });
     this.#host.actors().tell(endpoint.id, { type: 'CONNECTION_OPENED' });
     if (endpoint.served) endpoint.openWatch();
+    // Once it takes what the other is relieved of.
+    queueMicrotask(() => this.#replace(id));
+  }
+
+  /** Where its name leads now may be nobody yet: it goes on until another is open there. */
+  #onMoved(connection: PoolConnection): void {
+    const { endpoint, leaving, closed } = connection;
+    if (leaving || closed || this.#host.isClosing()) return;
+    for (const old of this.#replaced.values()) if (old === connection) return;
+    const { id } = this.#add(endpoint, this.#isStandby(endpoint));
+    this.#replaced.set(id, connection);
+  }
+
+  #replace(id: string): void {
+    const old = this.#replaced.get(id);
+    this.#replaced.delete(id);
+    if (old !== undefined && !old.leaving && !old.closed) this.#drain(old, MOVED);
   }
 
   #onLost(connection: PoolConnection, reason: string): void {
@@ -264,9 +295,8 @@ export class Pool {
     endpoint.lastLoss = reason;
     this.#tellRemaining(endpoint);
     // Its replacement is dialled before the streams move: make before break.
-    if (reason !== 'scaled down' && reason !== 'idle' && !this.#host.isClosing()) {
-      const standby = this.#host.level() !== -1 && endpoint.level !== this.#host.level();
-      this.#add(endpoint, standby, this.#replacementDelayMs(connection));
+    if (!LEFT_OUT.includes(reason) && !this.#host.isClosing()) {
+      this.#add(endpoint, this.#isStandby(endpoint), this.#replacementDelayMs(connection));
     }
     this.#host.onLeaving(connection);
   }
@@ -285,6 +315,7 @@ export class Pool {
   #onClosed(connection: PoolConnection, reason: string): void {
     const { id, endpoint } = connection;
     this.#connections.delete(id);
+    this.#replaced.delete(id);
     endpoint.connections.delete(connection);
     this.#host.actors().forget(id);
     this.#env.hub.emit('pool_connection_removed', { id, reason });

@@ -36,6 +36,7 @@ export interface DialListener {
 }
 
 export class Dial {
+  readonly target: DialTarget;
   readonly #listener: DialListener;
   readonly #tls: DialTls | undefined;
   readonly #sockets: Socket[] = [];
@@ -45,6 +46,7 @@ export class Dial {
   #over = false;
 
   constructor(target: DialTarget, tls: DialTls | undefined, listener: DialListener) {
+    this.target = target;
     this.#listener = listener;
     this.#tls = tls;
     const socket = connectSocket(target);

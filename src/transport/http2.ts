@@ -12,6 +12,7 @@ import { GrpcCode } from '../errors.js';
 import { Http2Call, type CallHost } from './http2-call.js';
 import { Dial, type DialListener, type DialTls } from './http2-dial.js';
 import { metadataProblem } from './metadata.js';
+import { NameWatch } from './name-watch.js';
 import { pingSession } from './ping.js';
 import type {
   ConnectionListener,
@@ -83,16 +84,21 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
   #session: ClientHttp2Session | undefined;
   #connectTimer: TimerHandle;
   #nextTimer: TimerHandle;
+  readonly #lookup: Lookup;
+  /** What is looked up, where the address is a name. */
+  #name: string | undefined;
+  #nameWatch: NameWatch | undefined;
 
   constructor(target: Target, options: ConnectOptions, listener: ConnectionListener, lookup: Lookup) {
     this.#options = options;
     this.#listener = listener;
+    this.#lookup = lookup;
     this.maxMessageBytes = options.maxMessageBytes;
     this.#connectTimer = options.clock.setTimeout(() => {
       const message = `not connected within ${options.connectTimeoutMs} ms`;
       this.#shutdown({ kind: 'connectTimeout', message });
     }, options.connectTimeoutMs);
-    void this.#connect(target, lookup);
+    void this.#connect(target);
   }
 
   get usable(): boolean {
@@ -124,14 +130,15 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
 
   // -- Dialling
 
-  async #connect(target: Target, lookup: Lookup): Promise<void> {
+  async #connect(target: Target): Promise<void> {
     let address: ParsedAddress;
     try {
       address = parseAddress(target.address);
       this.#tls = this.#tlsFor(address);
       if (this.#state !== 'connecting') return;
       this.#authority = authorityOf(address);
-      this.#targets = await resolveTargets(address, lookup);
+      if (address.kind === 'dns') this.#name = address.host;
+      this.#targets = await resolveTargets(address, this.#lookup);
     } catch (error) {
       this.#shutdown({ kind: 'resolve', message: messageOf(error) });
       return;
@@ -182,6 +189,7 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     this.#session = session;
     dial.setReferenced(this.#referenced);
     this.#watch(session);
+    this.#watchName(dial.target);
     // It may have been closed within onStreamLimit.
     if (this.#isUp()) this.#listener.onUp();
   }
@@ -205,6 +213,19 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
       });
   }
 
+  /** Not where it was closed within onStreamLimit. */
+  #watchName(target: DialTarget): void {
+    const name = this.#name;
+    if (name === undefined || !('host' in target) || !this.#isUp()) return;
+    this.#nameWatch = new NameWatch({
+      name,
+      ip: target.host,
+      lookup: this.#lookup,
+      clock: this.#options.clock,
+      onMoved: () => this.#listener.onMoved?.(),
+    });
+  }
+
   #limit({ maxConcurrentStreams = UNLIMITED_STREAMS, maxHeaderListSize = MAX_HEADER_BYTES }: Settings): void {
     this.#maxHeaderBytes = Math.min(maxHeaderListSize, MAX_HEADER_BYTES);
     if (maxConcurrentStreams === this.#maxStreams || this.#state !== 'up') return;
@@ -217,6 +238,7 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     const { lastStreamId } = detail;
     if (this.#state === 'up') {
       this.#state = 'draining';
+      this.#nameWatch?.stop();
       this.#goaway = reason;
       this.#listener.onGoaway({ reason, ...detail });
     }
@@ -280,6 +302,7 @@ class Http2Connection implements TransportConnection, DialListener, CallHost {
     const { clock } = this.#options;
     clock.clearTimeout(this.#connectTimer);
     clock.clearTimeout(this.#nextTimer);
+    this.#nameWatch?.stop();
     this.#waiting.clear();
     let open = 1;
     const onClosed = (): void => {

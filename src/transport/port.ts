@@ -67,6 +67,11 @@ export interface ConnectionListener {
   onStreamLimit(maxStreams: number): void;
   /** The peer drains: calls under way go on, no new one may be opened. At most once; a connection that ends with it may skip it. */
   onGoaway(detail: GoawayDetail): void;
+  /**
+   * The address is a name that leads elsewhere by now: another connection would go there. This one works as before. Told again and again while
+   * it is so; never by a transport that looks names up only to dial.
+   */
+  onMoved?(): void;
   onDown(cause: DownCause): void;
 }
 

@@ -9,6 +9,7 @@ import {
   RESPONSE_HEADERS,
   type Frame,
   type Headers,
+  type Place,
   type RawConnection,
 } from './raw-server.js';
 import { Changes } from './recorder.js';
@@ -22,7 +23,7 @@ export interface Received {
   readonly request: WireCheckRequest;
 }
 
-export interface RawAuthzOptions {
+export interface RawAuthzOptions extends Place {
   /** HTTP/2 SETTINGS by number. */
   readonly settings?: Readonly<Record<number, number>>;
   /** Each check as it comes in. Default: it waits for the test. */
@@ -72,7 +73,7 @@ export class RawAuthzServer extends Changes {
       options.onConnection?.(connection, index);
       index += 1;
       connection.onChange(() => server.#take(connection));
-    });
+    }, options);
     const server = new RawAuthzServer(name, raw, options);
     return server;
   }

@@ -189,6 +189,12 @@ export class RawConnection extends Changes {
   }
 }
 
+/** Where it listens: another address of the loopback for one of the same port. */
+export interface Place {
+  readonly host?: string;
+  readonly port?: number;
+}
+
 export class RawServer extends Changes {
   readonly connections: RawConnection[] = [];
   readonly #server: Server;
@@ -208,10 +214,11 @@ export class RawServer extends Changes {
     onConnection: (connection: RawConnection) => void = (connection) => {
       connection.settings();
     },
+    { host = '127.0.0.1', port = 0 }: Place = {},
   ): Promise<RawServer> {
     const server = new RawServer(onConnection);
-    await new Promise<void>((resolve) => {
-      server.#server.listen(0, '127.0.0.1', resolve);
+    await new Promise<void>((resolve, reject) => {
+      server.#server.once('error', reject).listen(port, host, resolve);
     });
     return server;
   }
