@@ -37,17 +37,16 @@ export class CheckEvidence {
   /**
    * One look at what is owed.
    * @param oldestAt when the oldest of it was written
-   * @param isStalled whether it was we who did not listen, since then
+   * @param listeningSince before that it was we who did not listen
    * @returns how long enough of it has been owed without a single answer, milliseconds
    */
-  silentMs(now: number, owed: number, oldestAt: number, isStalled: (since: number) => boolean): number {
+  silentMs(now: number, owed: number, oldestAt: number, listeningSince: number): number {
     if (owed === 0) {
       this.#silentSince = undefined;
       return 0;
     }
     // What expires is owed no more, and yet it was not answered.
-    const since = Math.max(this.#silentSince ?? oldestAt, this.#answeredAt);
-    this.#silentSince = isStalled(since) ? now : since;
+    this.#silentSince = Math.max(this.#silentSince ?? oldestAt, this.#answeredAt, listeningSince);
     return owed < this.#threshold ? 0 : now - this.#silentSince;
   }
 }

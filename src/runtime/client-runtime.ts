@@ -257,6 +257,7 @@ export class ClientRuntime {
       connectionState: () => this.connectionState(),
       isSole: (endpoint) => this.#isSole(endpoint),
       stalledSince: (startedAt) => this.#monitor.stalledSince(startedAt),
+      listeningSince: () => this.#monitor.listeningSince,
       onServedChange: (endpoint, reason) => this.#onServedChange(endpoint, reason),
       onHealthCheck: (endpoint, result) => this.onHealth(endpoint, result),
       onHealthChange: ({ address }, status, previous) =>
@@ -546,11 +547,11 @@ export class ClientRuntime {
   #inspectConnection(connection: PoolConnection, now: number): void {
     const writtenAt = connection.oldestWrittenAt();
     if (writtenAt === undefined) return;
-    const silentSince = Math.max(writtenAt, connection.lastReceivedAt);
+    const silentSince = Math.max(writtenAt, connection.lastReceivedAt, this.#monitor.listeningSince);
     const silentMs = now - silentSince;
     const { endpoint } = connection;
     if (silentMs > endpoint.keepAliveIntervalMs) connection.verify();
-    if (silentMs <= connection.overdueMs || this.#monitor.stalledSince(silentSince)) return;
+    if (silentMs <= connection.overdueMs) return;
     connection.examine(silentSince);
     if (endpoint.suspect || !endpoint.served) return;
     endpoint.suspect = true;

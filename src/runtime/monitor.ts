@@ -44,6 +44,11 @@ export class Monitor {
     this.#host.clock.clearTimeout(this.#timer);
   }
 
+  /** When our loop last went on after it had stood still, on the clock; -Infinity: it never did. Silence counts from then on. */
+  get listeningSince(): number {
+    return this.#stalledAt;
+  }
+
   stalledSince(startedAt: number): boolean {
     return this.#stalledAt >= startedAt || this.#host.clock.now() - this.#dueAt > STALL_MS;
   }

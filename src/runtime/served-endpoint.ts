@@ -24,6 +24,8 @@ export interface EndpointHost {
   /** No other endpoint is served. */
   isSole(endpoint: ServedEndpoint): boolean;
   stalledSince(startedAt: number): boolean;
+  /** When our own loop last went on after a stall. */
+  listeningSince(): number;
   onServedChange(endpoint: ServedEndpoint, reason: string): void;
   onHealthCheck(endpoint: ServedEndpoint, result: HealthCheckResult): void;
   onHealthChange(endpoint: ServedEndpoint, status: HealthStatus, previous: HealthStatus): void;
@@ -131,7 +133,7 @@ export class ServedEndpoint {
       oldestAt = Math.min(oldestAt, writtenAt);
       limitMs = Math.max(limitMs, connection.overdueMs);
     }
-    const silentMs = this.#evidence.silentMs(now, owed, oldestAt, (since) => this.#host.stalledSince(since));
+    const silentMs = this.#evidence.silentMs(now, owed, oldestAt, this.#host.listeningSince());
     if (silentMs > limitMs) this.#tellFailing('checks go unanswered');
   }
 

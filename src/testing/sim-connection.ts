@@ -190,8 +190,12 @@ export class SimulatedConnection implements TransportConnection, CallHost {
       };
       const timer = clock.setTimeout(() => done(false), timeoutMs);
       this.#pings.set(id, done);
-      if (this.#state === 'up' || this.#state === 'draining') this.#wire.send({ kind: 'ping', id });
-      else done(false);
+      if (this.#state === 'up' || this.#state === 'draining') {
+        this.#wire.tell({ kind: 'ping', stream: 0, detail: '' });
+        this.#wire.send({ kind: 'ping', id });
+      } else {
+        done(false);
+      }
     });
   }
 

@@ -30,11 +30,22 @@ export type ServerFrame =
 export interface SimulatedEvent {
   /**
    * `dial`, `up`, `down`: of a connection, as its client sees it · `open`, `status`: of a call, likewise · `write`: a message was taken from
-   * the client · `misuse`: the client wrote on a call that was over · `receive`: a message reached the client · `request`: one reached the
-   * server · `fault`: somebody changed the network or a server.
+   * the client · `ping`: the client sent an HTTP/2 PING · `misuse`: the client wrote on a call that was over · `receive`: a message reached the
+   * client · `request`: one reached the server · `fault`: somebody changed the network or a server.
    */
   readonly kind:
-    'dial' | 'up' | 'down' | 'open' | 'status' | 'write' | 'misuse' | 'receive' | 'request' | 'goaway' | 'fault';
+    | 'dial'
+    | 'up'
+    | 'down'
+    | 'open'
+    | 'status'
+    | 'write'
+    | 'ping'
+    | 'misuse'
+    | 'receive'
+    | 'request'
+    | 'goaway'
+    | 'fault';
   /** Of the clock, milliseconds. */
   readonly at: number;
   readonly address: string;

@@ -2,83 +2,19 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { type AuthzClient, createClient } from '../../src/client.js';
-import { createSeededRandom } from '../../src/core/random.js';
-import { VirtualClock } from '../../src/core/virtual-clock.js';
-import { GrpcCode, TimeoutError } from '../../src/errors.js';
-import { isAllowed } from '../../src/index.js';
-import type { PooledClientOptions } from '../../src/options.js';
-import { replyToAll, type SimulatedHandler, SimulatedNetwork, type SimulatedServer } from '../../src/testing/index.js';
+import { GrpcCode } from '../../src/errors.js';
+import { replyToAll, type SimulatedHandler } from '../../src/testing/index.js';
 import { Effect } from '../../src/types.js';
-
-const PRIMARY = '127.0.0.1:1001';
-const BACKUP = '127.0.0.1:1002';
-const TIMEOUT_MS = 2_000;
+import { ask, each, openPair, SEVERAL, TIMEOUT_MS } from './pair.js';
 
 const swallow: SimulatedHandler = () => [];
 const unavailable: SimulatedHandler = () => [
   { kind: 'status', code: GrpcCode.UNAVAILABLE, message: 'no server is available' },
 ];
 
-interface Stage {
-  readonly clock: VirtualClock;
-  readonly primary: SimulatedServer;
-  readonly client: AuthzClient;
-  /** Where traffic went, one word for each move. */
-  readonly moves: string[];
-}
-
-async function stage(handler: SimulatedHandler, options: PooledClientOptions = {}): Promise<Stage> {
-  const clock = new VirtualClock();
-  const network = new SimulatedNetwork({ clock, minLatencyMs: 1 });
-  const [primary, backup] = [network.server(PRIMARY), network.server(BACKUP)];
-  primary.handler = replyToAll(Effect.DENY);
-  backup.handler = replyToAll(Effect.ALLOW);
-  const client = createClient({
-    address: PRIMARY,
-    clock,
-    random: createSeededRandom(1),
-    transport: network,
-    timeout: TIMEOUT_MS,
-    retryDelay: 10,
-    reconnect: { initialDelay: 100, maxDelay: 10_000 },
-    failover: { enabled: true, fallbackAddresses: [BACKUP], failbackDelay: 1_000 },
-    ...options,
-  });
-  const moves: string[] = [];
-  client.on('failover_completed', () => moves.push('backup'));
-  client.on('failback_completed', () => moves.push('primary'));
-  const connected = client.connect();
-  await clock.advanceAsync(100);
-  await connected;
-  const first = client.check(question(0));
-  await clock.advanceAsync(100);
-  expect(isAllowed(await first)).toBe(false);
-  primary.handler = handler;
-  return { clock, primary, client, moves };
-}
-
-const question = (index: number) => ({
-  principal: { id: 'alice', roles: ['user'] },
-  resource: { kind: 'document', id: `${index}` },
-  actions: ['read'],
-});
-
-/** Asks now. ALLOW is the backup's. */
-async function ask(client: AuthzClient, ...indexes: number[]): Promise<string[]> {
-  const outcomes = await Promise.allSettled(indexes.map((index) => client.check(question(index))));
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'fulfilled') return isAllowed(outcome.value) ? 'backup' : 'primary';
-    return outcome.reason instanceof TimeoutError ? 'timeout' : String(outcome.reason);
-  });
-}
-
-const SEVERAL = [0, 1, 2, 3, 4, 5, 6, 7];
-const each = (outcome: string): string[] => SEVERAL.map(() => outcome);
-
 describe('a primary whose health is well, with a backup', () => {
   test('row 44: it answers none of several checks: all are answered by the backup, within their deadlines', async () => {
-    const { clock, client, moves } = await stage(swallow);
+    const { clock, client, moves } = await openPair(swallow);
     const checks = ask(client, ...SEVERAL);
     await clock.advanceAsync(TIMEOUT_MS);
     expect(await checks).toEqual(each('backup'));
@@ -86,7 +22,7 @@ describe('a primary whose health is well, with a backup', () => {
   });
 
   test('row 44: it says UNAVAILABLE to everything: what is asked later is answered by the backup', async () => {
-    const { clock, client, moves } = await stage(unavailable);
+    const { clock, client, moves } = await openPair(unavailable);
     const first = ask(client, ...SEVERAL);
     await clock.advanceAsync(500);
     for (const outcome of await first) expect(outcome).toMatch(/^backup$|the server is unavailable/);
@@ -97,7 +33,7 @@ describe('a primary whose health is well, with a backup', () => {
   });
 
   test('row 44: one check alone goes unanswered: no evidence, traffic stays', async () => {
-    const { clock, client, moves } = await stage(swallow);
+    const { clock, client, moves } = await openPair(swallow);
     const check = ask(client, 1);
     await clock.advanceAsync(TIMEOUT_MS);
     expect(await check).toEqual(['timeout']);
@@ -106,7 +42,7 @@ describe('a primary whose health is well, with a backup', () => {
 
   test('row 44: some of its checks go unanswered and others are answered: traffic stays', async () => {
     const answers = replyToAll(Effect.DENY);
-    const { clock, client, moves } = await stage((request) =>
+    const { clock, client, moves } = await openPair((request) =>
       Number(request.request.resource?.id) % 2 === 0 ? answers(request) : [],
     );
     const checks: Promise<string[]>[] = [];
@@ -120,7 +56,7 @@ describe('a primary whose health is well, with a backup', () => {
   });
 
   test('row 44: its checks never work again: it is tried ever more seldom, and between that the backup answers', async () => {
-    const { clock, client, moves } = await stage(swallow);
+    const { clock, client, moves } = await openPair(swallow);
     const asked: Promise<string[]>[] = [];
     const minutes = [0, 0, 0, 0, 0];
     for (const minute of minutes.keys()) {
@@ -141,7 +77,7 @@ describe('a primary whose health is well, with a backup', () => {
   });
 
   test('row 44: its checks work again: traffic returns and stays', async () => {
-    const { clock, client, primary, moves } = await stage(swallow);
+    const { clock, client, primary, moves } = await openPair(swallow);
     const checks = ask(client, ...SEVERAL);
     await clock.advanceAsync(TIMEOUT_MS);
     await checks;
@@ -155,7 +91,7 @@ describe('a primary whose health is well, with a backup', () => {
 });
 
 test('row 44: a sole server, health well, answers no check: it is never ejected, and answers when it can again', async () => {
-  const { clock, client, primary } = await stage(swallow, { failover: { enabled: false } });
+  const { clock, client, primary } = await openPair(swallow, { failover: { enabled: false } });
   const checks = ask(client, ...SEVERAL);
   await clock.advanceAsync(TIMEOUT_MS);
   expect(await checks).toEqual(each('timeout'));
