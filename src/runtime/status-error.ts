@@ -48,7 +48,7 @@ export function exhaustedError(
 
 export interface RedressOptions {
   readonly maxRetries: number;
-  /** Whether the retry budget has room; asked for later moves only. */
+  /** Whether the retry budget has room; not asked for a first move that is free. */
   readonly tryTake: () => boolean;
   readonly now: () => number;
   /** A fresh token may mend it: told once per token. */
@@ -63,7 +63,8 @@ const ENDED_UNANSWERED: WireStatus = {
 
 /**
  * What becomes of a check whose call ended: asked again, or failed. A check is an idempotent read, so it may be asked again whatever the server
- * did with it (fault contract, "Y"). The first move is immediate and free; later ones draw on the retry budget; all count towards `maxRetries`.
+ * did with it (fault contract, "Y"). The first move is immediate, and free where the call was lost; what a server turned away, and later moves, draw
+ * on the retry budget; all count towards `maxRetries`.
  */
 export function createRedress(
   options: RedressOptions,
@@ -84,7 +85,8 @@ export function createRedress(
     }
     if (!isMovable(status) && !mayAuthenticate(check, status, options)) return error();
     if (check.moves >= options.maxRetries) return error();
-    if (check.moves > 0 && !options.tryTake()) return error();
+    const isFree = check.moves === 0 && !isTurnedAway(status);
+    if (!isFree && !options.tryTake()) return error();
     check.moves++;
     return undefined;
   };
@@ -100,6 +102,11 @@ function mayAuthenticate(check: PendingCheck, status: WireStatus, options: Redre
 /** The stream broke before an answer came: no verdict on what was asked. */
 export function isBroken({ code, outcome }: WireStatus): boolean {
   return code === GrpcCode.INTERNAL && outcome !== 'answered';
+}
+
+/** By the word of the server or a proxy: it is overloaded, or about to be. Many clients that ask again at once would keep it so. */
+export function isTurnedAway({ code, outcome }: WireStatus): boolean {
+  return code === GrpcCode.UNAVAILABLE && outcome === 'answered';
 }
 
 /** OK ends a stream without an answer; UNIMPLEMENTED is answered by asking without a stream. */

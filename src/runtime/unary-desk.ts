@@ -11,7 +11,7 @@ import {
 } from '../errors.js';
 import type { UnaryResult, WireMetadata, WireStatus } from '../transport/port.js';
 import type { PoolConnection } from './pool-connection.js';
-import { errorFromStatus, exhaustedError, isBroken } from './status-error.js';
+import { errorFromStatus, exhaustedError, isBroken, isTurnedAway } from './status-error.js';
 
 export interface UnaryDeskHost {
   readonly clock: Clock;
@@ -152,7 +152,8 @@ export class UnaryDesk {
     const isMendable =
       status.code === GrpcCode.UNAVAILABLE || isBroken(status) || this.#mayAuthenticate(status, progress);
     if (!isProven && !(call.idempotent && isMendable)) return false;
-    return retries === 0 || this.#budget.tryTake();
+    const isFree = retries === 0 && !isTurnedAway(status);
+    return isFree || this.#budget.tryTake();
   }
 
   /** UNAUTHENTICATED is mended by a fresh token, once per call. */

@@ -98,8 +98,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'retry without end',
     file: 'src/runtime/status-error.ts',
-    find: '    if (check.moves >= options.maxRetries) return error();\n    if (check.moves > 0 && !options.tryTake()) return error();\n',
-    replace: '',
+    find: '    if (check.moves >= options.maxRetries) return error();\n    const isFree',
+    replace: '    const isFree',
   },
   {
     name: 'redial without backoff',

@@ -42,7 +42,7 @@ describeRows('a server known by its name', ({ row, server: listen, client: conne
     const old = await listen({}, 'old');
     const young = await listen({ host: NEW, port: portOf(old) }, 'young');
     const transport = createHttp2Transport({ lookup: names.lookup });
-    const client = connect(addressOf(old), { clock, transport, timeout: 600_000, ...options });
+    const client = connect(addressOf(old), { clock, transport, tls: false, timeout: 600_000, ...options });
     await client.connect();
     /** The name is looked up again. */
     const lookAgain = async (): Promise<void> => {
