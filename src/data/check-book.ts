@@ -54,7 +54,7 @@ export class CheckBook {
   constructor(options: CheckBookOptions) {
     this.#options = options;
     this.#ids = new WireIds(options.ownIds);
-    this.#wheel = new DeadlineWheel(options.clock, (check) => this.#expire(check));
+    this.#wheel = new DeadlineWheel(options.clock, (check) => this.expire(check));
   }
 
   get size(): number {
@@ -185,7 +185,7 @@ export class CheckBook {
   /** Settles with the server's answer; late is late, whatever the timer has done so far. */
   answer(check: PendingCheck, response: CheckResponse, now = this.#options.clock.now()): void {
     if (now >= check.deadlineAt) {
-      this.#expire(check);
+      this.expire(check);
       return;
     }
     if (!this.#remove(check)) return;
@@ -203,6 +203,27 @@ export class CheckBook {
     this.#options.onFailed(error);
     check.sink.failed(check, error);
     leave(check);
+  }
+
+  /** Its time is up. */
+  expire(check: PendingCheck): void {
+    const { outcome } = check;
+    const { whyUnserved, whyWaiting } = this.#options;
+    const why = outcome === 'unknown' ? undefined : whyUnserved();
+    const waiting = outcome === 'unknown' ? undefined : whyWaiting();
+    const waits = waiting === undefined ? '' : `: ${waiting}`;
+    this.fail(
+      check,
+      why === undefined
+        ? new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms${waits}`, check.timeoutMs, {
+            requestId: check.requestId,
+            outcome,
+          })
+        : new ConnectionError(`no endpoint was served within ${Math.round(check.timeoutMs)} ms: ${why}`, {
+            requestId: check.requestId,
+            outcome,
+          }),
+    );
   }
 
   /** Settles every check that is left, or those for which `isMeant` says so. */
@@ -264,26 +285,6 @@ export class CheckBook {
     for (let index = 0; same && index < kept.length; index++) same = actions[index] === kept[index];
     if (!same) this.#keptActions = [...actions];
     return this.#keptActions;
-  }
-
-  #expire(check: PendingCheck): void {
-    const { outcome } = check;
-    const { whyUnserved, whyWaiting } = this.#options;
-    const why = outcome === 'unknown' ? undefined : whyUnserved();
-    const waiting = outcome === 'unknown' ? undefined : whyWaiting();
-    const waits = waiting === undefined ? '' : `: ${waiting}`;
-    this.fail(
-      check,
-      why === undefined
-        ? new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms${waits}`, check.timeoutMs, {
-            requestId: check.requestId,
-            outcome,
-          })
-        : new ConnectionError(`no endpoint was served within ${Math.round(check.timeoutMs)} ms: ${why}`, {
-            requestId: check.requestId,
-            outcome,
-          }),
-    );
   }
 }
 

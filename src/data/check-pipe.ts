@@ -187,7 +187,7 @@ export class CheckPipe implements CallOwner, CheckPlace {
   }
 
   flush(): void {
-    const { clock, maxInFlight, maxRequestsPerCall, edges } = this.#options;
+    const { book, clock, maxInFlight, maxRequestsPerCall, edges } = this.#options;
     const call = this.#current;
     if (!this.#writing || call === undefined) return;
     const now = clock.now();
@@ -195,6 +195,11 @@ export class CheckPipe implements CallOwner, CheckPlace {
       const resent = this.#nextResend();
       const check = resent ?? this.outbox.peek();
       if (check === undefined) break;
+      if (now >= check.deadlineAt) {
+        // Nobody waits for it any more, though the timer has not said so yet: it leaves by `forget`.
+        book.expire(check);
+        continue;
+      }
       // Out of the outbox before the write, so that its place is the call's when the write returns.
       if (call.tryWrite(check, now) !== 'accepted') break;
       if (resent === undefined) this.outbox.take();

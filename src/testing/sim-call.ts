@@ -73,6 +73,7 @@ export class SimulatedCall implements AbortableStream {
     if (this.#state !== 'open' || this.#isDone) return 'closed';
     if (this.#unread > 0 && this.#unread >= this.#host.window()) {
       this.#isBlocked = true;
+      this.#host.tell({ kind: 'full', stream: this.stream, detail: this.path });
       return 'full';
     }
     this.#unread++;

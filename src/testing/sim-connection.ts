@@ -228,7 +228,7 @@ export class SimulatedConnection implements TransportConnection, CallHost {
     this.#wire.send({ kind: 'close' });
     if (this.#wire.random() < 0.5) {
       this.#endCalls();
-      this.#wire.after(Math.floor(this.#wire.random() * 3), () => this.#down());
+      this.#downLater();
     } else {
       this.#down();
       this.#endCalls();
@@ -248,7 +248,13 @@ export class SimulatedConnection implements TransportConnection, CallHost {
     this.#options.clock.clearTimeout(this.#connectTimer);
     for (const call of this.#calls) call.abort(cancelledStatus('the connection was closed'));
     this.#wire.send({ kind: 'close' });
-    queueMicrotask(() => this.#down());
+    // A socket takes its time: there may be another connection by then.
+    if (this.#wire.random() < 0.5) this.#downLater();
+    else queueMicrotask(() => this.#down());
+  }
+
+  #downLater(): void {
+    this.#wire.after(Math.floor(this.#wire.random() * 3), () => this.#down());
   }
 
   #down(): void {

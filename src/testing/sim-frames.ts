@@ -29,22 +29,24 @@ export type ServerFrame =
 /** What happened on the network, as its observer hears of it. Connections are numbered in the order of their dials. */
 export interface SimulatedEvent {
   /**
-   * `dial`, `up`, `down`: of a connection, as its client sees it · `open`, `status`: of a call, likewise · `write`: a message was taken from
-   * the client · `ping`: the client sent an HTTP/2 PING · `misuse`: the client wrote on a call that was over · `receive`: a message reached the
-   * client · `request`: one reached the server · `fault`: somebody changed the network or a server.
+   * `dial`, `up`, `goaway`, `down`: of a connection, as its client sees it · `open`, `status`: of a call, likewise · `write`: a message was
+   * taken from the client · `full`: it was not, for want of room · `misuse`: the client wrote on a call that was over · `ping`: the client sent
+   * an HTTP/2 PING · `receive`: a message reached the client · `request`: one reached the server · `fault`: somebody changed the network or a
+   * server.
    */
   readonly kind:
     | 'dial'
     | 'up'
+    | 'goaway'
     | 'down'
     | 'open'
     | 'status'
     | 'write'
-    | 'ping'
+    | 'full'
     | 'misuse'
+    | 'ping'
     | 'receive'
     | 'request'
-    | 'goaway'
     | 'fault';
   /** Of the clock, milliseconds. */
   readonly at: number;

@@ -161,6 +161,26 @@ test('unary call waiting for a connection, its deadline passed while the loop st
   expect(written).not.toContain('CheckBatch');
 });
 
+test('checks waiting for a connection, their deadline passed while the loop stood still: they are not sent', async () => {
+  const { clock, client, written } = stage({ timeout: 50 });
+  const told: string[] = [];
+  const handle = client.createBidirectionalStream({
+    onResponse: () => told.push('answered'),
+    onError: ({ name }) => told.push(name),
+    onEnd: () => undefined,
+  });
+  handle.send(question('a'));
+  const answer = client.check(question('b'));
+  answer.catch(() => undefined);
+  // The server's SETTINGS are on their way.
+  await clock.advanceAsync(1);
+  clock.stall(60);
+  await clock.advanceAsync(100);
+  await expect(answer).rejects.toMatchObject({ outcome: 'notSent' });
+  expect(told).toEqual(['TimeoutError']);
+  expect(written).not.toContain('CheckStream');
+});
+
 test('check written and moved after longer than acquireTimeout, no room for it: it waits that long for a connection, and is in doubt', async () => {
   const { clock, client, server } = stage({ timeout: 5_000, connectionPool: { acquireTimeout: 500 } });
   server.handler = () => [];

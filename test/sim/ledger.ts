@@ -4,6 +4,7 @@ import { decodeCheckBatchRequest, decodeCheckRequest } from '../../src/engine/wi
 import { type AuthzClientError } from '../../src/errors.js';
 import type { SimulatedEvent } from '../../src/testing/index.js';
 import { type CheckResponse, Effect } from '../../src/types.js';
+import { Budgets } from './budgets.js';
 import type { Answer } from './chaos.js';
 
 export interface Ask {
@@ -29,6 +30,13 @@ interface Write {
   readonly stream: number;
 }
 
+/** What the books need to know of the client. */
+export interface LedgerSetup {
+  readonly deduplication: boolean;
+  readonly maxRetries: number;
+  readonly maxConnections: number;
+}
+
 interface Arrival {
   readonly answer: Answer;
   readonly at: number;
@@ -44,21 +52,6 @@ export function must(condition: boolean, what: () => string): asserts condition 
   if (!condition) throw new Violation(what());
 }
 
-/** Of one connection: redials at once, then after 50 ms and more, each backoff up to twice the one before; and one that stood for 100 ms starts anew. */
-const DIALS_PER_SECOND = 24;
-/** Suspects are probed every 250 ms, silent connections at least 300 ms apart, and there is the periodic look. */
-const PROBES_PER_SECOND = 14;
-
-function mostWithin(times: readonly number[], windowMs: number): number {
-  let most = 0;
-  let from = 0;
-  times.forEach((at, index) => {
-    while ((times[from] ?? at) <= at - windowMs) from++;
-    most = Math.max(most, index - from + 1);
-  });
-  return most;
-}
-
 /** Of a question and an id on the wire, under which it went out. */
 const keyOf = (question: string, wireId: string): string => `${question} ${wireId}`;
 
@@ -67,27 +60,30 @@ export class Ledger {
   /** By question, then by id on the wire. */
   readonly #writes = new Map<string, Map<string, Write[]>>();
   readonly #arrivals = new Map<string, Arrival>();
-  readonly #deduplication: boolean;
+  readonly #setup: LedgerSetup;
   /** The first answer that reached the client for a request on a call, under the id it was asked under. */
   readonly #first = new Map<string, string>();
-
-  /** Times, by address. */
-  readonly #dials = new Map<string, number[]>();
-  readonly #probes = new Map<string, number[]>();
-  faults = 0;
-  /** Probes that the application asked for. */
-  probes = 0;
-  /** Calls whose server proved that it did not process what it owed on them, and those of an rpc that it does not know. */
+  readonly budgets: Budgets;
+  readonly #byQuestion = new Map<string, Ask[]>();
+  /** Calls whose server proved that it did not process what it owed on them, those of an rpc that it does not know, and those that it turned away. */
   readonly #disclaimed = new Set<string>();
   readonly #unimplemented = new Set<string>();
+  readonly #turnedAway = new Set<string>();
+  /** Connections whose server asked to go. */
+  readonly #drained = new Set<number>();
 
-  constructor(deduplication: boolean) {
-    this.#deduplication = deduplication;
+  constructor(setup: LedgerSetup, startedAt: number) {
+    this.#setup = setup;
+    this.budgets = new Budgets(setup.maxConnections, startedAt);
   }
 
   ask(ask: Omit<Ask, 'number' | 'state' | 'settledAt'>): Ask {
     const entry: Ask = { ...ask, number: this.asks.length, state: 'pending', settledAt: NaN };
     this.asks.push(entry);
+    const alike = this.#byQuestion.get(ask.question);
+    if (alike === undefined) this.#byQuestion.set(ask.question, [entry]);
+    else alike.push(entry);
+    this.budgets.onCheck();
     return entry;
   }
 
@@ -109,32 +105,32 @@ export class Ledger {
       event.kind !== 'misuse',
       () => `invariant 5: ${event.detail} (connection ${event.connection}, call ${event.stream})`,
     );
+    const { at, address } = event;
     if (event.kind === 'status') this.#onStatus(event);
-    if (event.kind === 'dial') this.#note(this.#dials, event);
-    if (event.kind === 'write' && event.detail.endsWith('Health/Check')) this.#note(this.#probes, event);
-    if (event.kind === 'fault') this.faults++;
+    if (event.kind === 'dial') this.budgets.onDial(address, at);
+    const isHealthCheck = event.kind === 'write' && event.detail.endsWith('Health/Check');
+    if (isHealthCheck || event.kind === 'ping') this.budgets.onProbe(address, at);
+    if (event.kind === 'fault') this.budgets.onFault();
+    if (event.kind === 'goaway') this.#drained.add(event.connection);
     if (event.kind === 'write' && event.bytes !== undefined) this.#onWrite(event, event.bytes);
     if (event.kind !== 'receive' || event.note === undefined) return;
     const answers = (Array.isArray(event.note) ? event.note : [event.note]) as Answer[];
     for (const answer of answers) this.#onArrival(event, answer);
   }
 
-  #note(times: Map<string, number[]>, { address, at }: SimulatedEvent): void {
-    const known = times.get(address);
-    if (known === undefined) times.set(address, [at]);
-    else known.push(at);
-  }
-
   #onStatus({ connection, stream, detail }: SimulatedEvent): void {
     const call = `${connection} ${stream}`;
     if (detail === '12 answered') this.#unimplemented.add(call);
+    if (detail === '14 answered') this.#turnedAway.add(call);
     if (/ (refused|notSent)$/.test(detail)) this.#disclaimed.add(call);
   }
 
   #onWrite({ at, connection, stream, detail }: SimulatedEvent, bytes: Uint8Array): void {
     if (!detail.startsWith('/authz.v1.')) return;
-    const requests = detail.endsWith('CheckBatch') ? decodeCheckBatchRequest(bytes) : [decodeCheckRequest(bytes)];
-    for (const { requestId, resource } of requests) {
+    must(!this.#drained.has(connection), () => `invariant 5: connection ${connection} drains, and was written to`);
+    const isBatch = detail.endsWith('CheckBatch');
+    const requests = isBatch ? decodeCheckBatchRequest(bytes) : [decodeCheckRequest(bytes)];
+    const isPaid = requests.map(({ requestId, resource }) => {
       const question = resource?.id ?? '';
       let byId = this.#writes.get(question);
       if (byId === undefined) {
@@ -142,9 +138,38 @@ export class Ledger {
         this.#writes.set(question, byId);
       }
       const writes = byId.get(requestId) ?? [];
-      writes.push({ at, isBatch: detail.endsWith('CheckBatch'), call: `${connection} ${stream}`, connection, stream });
+      writes.push({ at, isBatch, call: `${connection} ${stream}`, connection, stream });
       byId.set(requestId, writes);
-    }
+      return this.#holdWrites(question, requestId, writes);
+    });
+    // A batch is sent again as a whole.
+    if (isPaid.includes(true)) this.budgets.onPaid(at);
+  }
+
+  /**
+   * Invariant 7: in time, and not too often.
+   * @returns whether the last of them had to be paid for
+   */
+  #holdWrites(question: string, wireId: string, writes: readonly Write[]): boolean {
+    const asks = this.#byQuestion.get(question) ?? [];
+    const last = writes.at(-1);
+    // A message of a handle may be written before `send` has returned.
+    if (asks.length === 0 || last === undefined) return false;
+    must(
+      asks.some(({ state, deadlineAt }) => state === 'pending' && last.at < deadlineAt),
+      () => `invariant 7: ${question} was written as ${wireId} at ${last.at}, and nobody waits for it any more`,
+    );
+    // Where the server has no such rpc it is asked by another, and what failed together is asked one by one: neither is a retry.
+    const tries = writes.filter(({ call, isBatch }) => isBatch === last.isBatch && !this.#unimplemented.has(call));
+    // An id may be used again for the next ask of the same question.
+    const allowed = asks.length * (this.#setup.maxRetries + 1);
+    must(
+      tries.length <= allowed,
+      () => `invariant 7: ${question} was written ${tries.length} times as ${wireId}, allowed are ${allowed}`,
+    );
+    const previous = tries.at(-2);
+    const isFree = tries.length <= 2 * asks.length && (asks.length > 1 || !this.#turnedAway.has(previous?.call ?? ''));
+    return previous !== undefined && !isFree;
   }
 
   #onArrival({ at, connection, stream }: SimulatedEvent, answer: Answer): void {
@@ -194,7 +219,7 @@ export class Ledger {
     ask.error = error;
     // What was written for another ask of the same question cannot be told apart.
     const isAlone = this.asks.every(({ number, question }) => number === ask.number || question !== ask.question);
-    const isKnown = ask.requestId !== undefined && !this.#deduplication && isAlone;
+    const isKnown = ask.requestId !== undefined && !this.#setup.deduplication && isAlone;
     must(
       !(isKnown && error.outcome === 'notSent' && this.#mayBeProcessed(ask)),
       () => `ask ${ask.number} failed as notSent, but it was written: ${error.message}`,
@@ -248,48 +273,5 @@ export class Ledger {
       if (writes.some(({ call }) => !this.#disclaimed.has(call) && !this.#unimplemented.has(call))) return true;
     }
     return false;
-  }
-
-  // -- Budgets
-
-  /** Invariant 11: dials and probes of one address, in any second. Each fault may cost every connection another of both. */
-  holdPace(connections: number): void {
-    const allowed = connections * (DIALS_PER_SECOND + this.faults);
-    for (const [address, times] of this.#dials) {
-      const most = mostWithin(times, 1_000);
-      must(most <= allowed, () => `invariant 11: ${most} dials to ${address} within a second, allowed are ${allowed}`);
-    }
-    const allowedProbes = connections * (PROBES_PER_SECOND + this.faults) + this.probes;
-    for (const [address, times] of this.#probes) {
-      const most = mostWithin(times, 1_000);
-      must(
-        most <= allowedProbes,
-        () => `invariant 11: ${most} probes of ${address} within a second, allowed are ${allowedProbes}`,
-      );
-    }
-  }
-
-  /** Invariants 7 and 11: how often each question went out, and how many of those were more than the first move. */
-  holdRetries(maxRetries: number, checks: number, elapsedMs: number): void {
-    let paid = 0;
-    for (const [question, byId] of this.#writes) {
-      // An id may be used again for the next ask of the same question.
-      const asks = this.asks.filter((ask) => ask.question === question).length;
-      const allowed = asks * (maxRetries + 1);
-      for (const [wireId, writes] of byId) {
-        // Where the server has no such rpc it is asked by another, and what failed together is asked one by one: neither is a retry.
-        const tries = writes.filter(({ call }) => !this.#unimplemented.has(call));
-        const batched = tries.filter(({ isBatch }) => isBatch).length;
-        for (const times of [batched, tries.length - batched]) {
-          must(
-            times <= allowed,
-            () => `invariant 7: ${question} was written ${times} times as ${wireId}, allowed are ${allowed}`,
-          );
-          paid += Math.max(0, times - 2 * asks);
-        }
-      }
-    }
-    const budget = 0.2 * checks + 10 * (elapsedMs / 1_000) + 10;
-    must(paid <= budget, () => `invariant 11: ${paid} retries were paid for, the budget is ${budget}`);
   }
 }

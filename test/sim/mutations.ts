@@ -62,7 +62,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'skip the deadline comparison at settling',
     file: 'src/data/check-book.ts',
-    find: '    if (now >= check.deadlineAt) {\n      this.#expire(check);\n      return;\n    }\n',
+    find: '    if (now >= check.deadlineAt) {\n      this.expire(check);\n      return;\n    }\n',
     replace: '',
   },
   {

@@ -55,7 +55,7 @@ export class World {
   constructor(setup: Setup) {
     this.#setup = setup;
     const random = createSeededRandom(setup.seed);
-    this.ledger = new Ledger(setup.deduplication);
+    this.ledger = new Ledger(setup, this.#startedAt);
     this.#network = new SimulatedNetwork({
       clock: this.clock,
       seed: Math.floor(random() * 2 ** 31),
@@ -63,7 +63,10 @@ export class World {
       hasPing: setup.hasPing,
       observer: (event) => {
         this.transcript.push(event);
-        this.#guard(() => this.ledger.onEvent(event));
+        this.#guard(() => {
+          this.ledger.onEvent(event);
+          this.#holdRoute(event);
+        });
       },
     });
     this.#addresses = ADDRESSES.slice(0, { single: 1, pooled: 2, failover: 2, levels: 3 }[setup.layout]);
@@ -184,6 +187,14 @@ export class World {
     this.#route = { level, epoch };
   }
 
+  /** Invariant 3: nothing is asked but where traffic goes. */
+  #holdRoute({ kind, address, detail }: SimulatedEvent): void {
+    if (kind !== 'write' || !detail.startsWith('/authz.v1.')) return;
+    const { route, endpoints } = this.#runtime;
+    const level = endpoints.find((endpoint) => endpoint.address.text === address)?.level;
+    must(level === route.level, () => `invariant 3: level ${level} was asked, ${route.level} is routed`);
+  }
+
   // --- commands -------------------------------------------------------------------------------------------------------------------
 
   async run(command: Command): Promise<void> {
@@ -239,7 +250,7 @@ export class World {
         this.#scale(command.size);
         break;
       case 'probe':
-        this.ledger.probes++;
+        this.ledger.budgets.onProbeAsked();
         void this.client.checkHealth().then(({ status }) => this.#log(`probe: ${status}`));
         break;
       case 'openHandle':
@@ -592,8 +603,6 @@ export class World {
     for (const watch of this.#handles) this.#holdHandle(watch);
     const { total, successful, failed } = this.#runtime.book.totals;
     must(total === successful + failed, () => `of ${total} requests ${successful} succeeded and ${failed} failed`);
-    this.ledger.holdPace(this.#setup.maxConnections);
-    this.ledger.holdRetries(this.#setup.maxRetries, total, this.clock.now() - this.#startedAt);
   }
 
   #holdHandle(watch: HandleWatch): void {
