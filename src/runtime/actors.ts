@@ -118,16 +118,22 @@ export class Actors {
   }
 }
 
-/** An observer that throws must not hurt the client. */
+/** An observer that throws, or an asynchronous one that rejects, must not hurt the client. */
 function harmless(inspect: InspectOption): (event: InspectionEvent) => void {
+  const tell: (event: InspectionEvent) => unknown =
+    typeof inspect === 'function' ? inspect : (event) => inspect.next?.(event);
   return (event) => {
     try {
-      if (typeof inspect === 'function') inspect(event);
-      else inspect.next?.(event);
+      const result = tell(event);
+      if (result instanceof Promise) result.catch(ignore);
     } catch {
-      // Whoever watches is not told of its own failure by what it watches.
+      // As below.
     }
   };
+}
+
+function ignore(): void {
+  // Whoever watches is not told of its own failure by what it watches.
 }
 
 /** The state inside another that nothing happens in: the outer name says it all. */
