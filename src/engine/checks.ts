@@ -10,6 +10,7 @@ import type {
 } from '@grpc/grpc-js';
 import { evaluatePolicies } from './evaluate.js';
 import { MAX_ACTIONS, MAX_BATCH_REQUESTS, MAX_DELAYED_ANSWERS } from './limits.js';
+import type { Pace } from './pace.js';
 import type { ActionDecision, PolicySet } from './policy-set.js';
 import { decodeCheckBatchRequest, decodeCheckRequest, encodeCheckBatchResponse, encodeCheckResponse } from './wire.js';
 import type { WireCheckRequest, WireCheckResponse } from './wire.js';
@@ -23,11 +24,20 @@ export interface CheckCounters {
   streams: number;
 }
 
+/** What an engine does wrong with checks, where a test wants it to. */
+export interface CheckFaults {
+  /** The status that ends the call instead of an answer; undefined: none. Asked once for each unary call and each message of a stream. */
+  failure(): Partial<ServiceError> | undefined;
+  /** What is sent in place of the answer: nothing, something else, or several. */
+  alter(response: WireCheckResponse): readonly WireCheckResponse[];
+}
+
 /** What the handlers need of the engine. `policies` is read anew for each check, so a reload counts at once. */
 export interface CheckContext {
   policies: PolicySet;
-  readonly latencyMs: number;
+  readonly pace: Pace;
   readonly stats: CheckCounters;
+  readonly faults: CheckFaults | undefined;
 }
 
 const NO_RESULTS: ReadonlyMap<string, ActionDecision> = new Map();
@@ -75,6 +85,12 @@ function answer(context: CheckContext, request: WireCheckRequest): WireCheckResp
   };
 }
 
+/** What is sent for a request: its answer, unless faults have it otherwise. */
+function answersTo(context: CheckContext, request: WireCheckRequest): readonly WireCheckResponse[] {
+  const response = answer(context, request);
+  return context.faults === undefined ? [response] : context.faults.alter(response);
+}
+
 function handleCheck(context: CheckContext, call: RawUnaryCall, callback: RawCallback): void {
   let request: WireCheckRequest;
   try {
@@ -88,7 +104,15 @@ function handleCheck(context: CheckContext, call: RawUnaryCall, callback: RawCal
     callback(invalidArgument(fault));
     return;
   }
-  const bytes = encodeCheckResponse(answer(context, request));
+  const failure = context.faults?.failure();
+  if (failure !== undefined) {
+    answerLater(context, call, () => callback(failure));
+    return;
+  }
+  // A unary call has one answer at most; without one it stays open until its caller gives up.
+  const [response] = answersTo(context, request);
+  if (response === undefined) return;
+  const bytes = encodeCheckResponse(response);
   answerLater(context, call, () => callback(null, bytes));
 }
 
@@ -104,8 +128,13 @@ function handleCheckBatch(context: CheckContext, call: RawUnaryCall, callback: R
     callback({ code: grpcStatus.RESOURCE_EXHAUSTED, details: `more than ${MAX_BATCH_REQUESTS} requests in one batch` });
     return;
   }
+  const failure = context.faults?.failure();
+  if (failure !== undefined) {
+    answerLater(context, call, () => callback(failure));
+    return;
+  }
   const startMs = performance.now();
-  const responses = requests.map((request) => answer(context, request));
+  const responses = requests.flatMap((request) => answersTo(context, request));
   const bytes = encodeCheckBatchResponse(responses, (performance.now() - startMs) * 1000);
   answerLater(context, call, () => callback(null, bytes));
 }
@@ -115,19 +144,19 @@ function invalidArgument(details: string): Partial<ServiceError> {
 }
 
 function answerLater(context: CheckContext, call: RawUnaryCall, send: () => void): void {
-  if (context.latencyMs === 0) {
+  if (context.pace.isImmediate) {
     send();
     return;
   }
-  const timer = setTimeout(send, context.latencyMs);
-  call.on('cancelled', () => clearTimeout(timer));
+  call.on('cancelled', context.pace.schedule(send));
 }
 
 /** One CheckStream call: answers each request as soon as it is ready, and ends when the client has and nothing is owed. */
 class CheckStreamHandler {
   readonly #context: CheckContext;
   readonly #call: RawStream;
-  readonly #delayed = new Set<NodeJS.Timeout>();
+  /** What forgets each answer that has not left. */
+  readonly #delayed = new Set<() => void>();
   #halfClosed = false;
   #finished = false;
   #writable = true;
@@ -160,19 +189,31 @@ class CheckStreamHandler {
       this.#call.emit('error', invalidArgument('a message is not a CheckRequest'));
       return;
     }
-    const answerBytes = encodeCheckResponse(answer(this.#context, request));
-    if (this.#context.latencyMs === 0) this.#send(answerBytes);
-    else this.#sendLater(answerBytes);
+    const failure = this.#context.faults?.failure();
+    if (failure !== undefined) {
+      this.#whenDue(() => this.#call.emit('error', failure));
+      return;
+    }
+    for (const response of answersTo(this.#context, request)) {
+      const responseBytes = encodeCheckResponse(response);
+      this.#whenDue(() => this.#send(responseBytes));
+    }
   }
 
-  #sendLater(bytes: Uint8Array): void {
-    const timer = setTimeout(() => {
-      this.#delayed.delete(timer);
-      this.#send(bytes);
+  #whenDue(send: () => void): void {
+    const { pace } = this.#context;
+    if (pace.isImmediate) send();
+    else this.#sendLater(pace, send);
+  }
+
+  #sendLater(pace: Pace, send: () => void): void {
+    const forget = pace.schedule(() => {
+      this.#delayed.delete(forget);
+      send();
       this.#resume();
       this.#endWhenAnswered();
-    }, this.#context.latencyMs);
-    this.#delayed.add(timer);
+    });
+    this.#delayed.add(forget);
     if (this.#delayed.size >= MAX_DELAYED_ANSWERS) this.#call.pause();
   }
 
@@ -196,7 +237,7 @@ class CheckStreamHandler {
     if (this.#finished) return;
     this.#finished = true;
     this.#context.stats.streams -= 1;
-    for (const timer of this.#delayed) clearTimeout(timer);
+    for (const forget of this.#delayed) forget();
     this.#delayed.clear();
   }
 }

@@ -22,6 +22,9 @@ const SERVICES: ReadonlySet<string> = new Set(['', 'authz.v1.AuthzService']);
 export class HealthService {
   #status: ServingStatus;
   #ended = false;
+  #isSilent = false;
+  /** Checks that came while it was silent. */
+  readonly #unanswered = new Set<() => void>();
   /** Each watch, and whether the service it asked for is known. */
   readonly #watches = new Map<WatchCall, boolean>();
 
@@ -43,7 +46,20 @@ export class HealthService {
   set(status: ServingStatus): void {
     if (status === this.#status) return;
     this.#status = status;
-    for (const [call, known] of this.#watches) if (known) call.write({ status: WIRE_STATUS[status] });
+    this.#tellWatches();
+  }
+
+  /** Leaves Checks unanswered and Watches untold, until `speak`. */
+  fallSilent(): void {
+    this.#isSilent = true;
+  }
+
+  speak(): void {
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    for (const answer of this.#unanswered) answer();
+    this.#unanswered.clear();
+    this.#tellWatches();
   }
 
   /** Ends every watch, now and from now on: an open call would keep the server from closing. */
@@ -57,8 +73,16 @@ export class HealthService {
     call: ServerUnaryCall<HealthCheckRequest, HealthCheckResponse>,
     callback: sendUnaryData<HealthCheckResponse>,
   ): void {
-    if (SERVICES.has(call.request.service)) callback(null, { status: WIRE_STATUS[this.#status] });
-    else callback({ code: grpcStatus.NOT_FOUND, details: 'unknown service' });
+    const answer = (): void => {
+      if (SERVICES.has(call.request.service)) callback(null, { status: WIRE_STATUS[this.#status] });
+      else callback({ code: grpcStatus.NOT_FOUND, details: 'unknown service' });
+    };
+    if (!this.#isSilent) {
+      answer();
+      return;
+    }
+    this.#unanswered.add(answer);
+    call.on('cancelled', () => this.#unanswered.delete(answer));
   }
 
   #watch(call: WatchCall): void {
@@ -67,7 +91,7 @@ export class HealthService {
       return;
     }
     const known = SERVICES.has(call.request.service);
-    call.write({ status: known ? WIRE_STATUS[this.#status] : WIRE_STATUS.SERVICE_UNKNOWN });
+    if (!this.#isSilent) call.write({ status: known ? WIRE_STATUS[this.#status] : WIRE_STATUS.SERVICE_UNKNOWN });
     if (this.#ended) {
       fail(call, grpcStatus.UNAVAILABLE, 'the engine is stopping');
       return;
@@ -79,6 +103,11 @@ export class HealthService {
     call.on('cancelled', forget);
     call.on('close', forget);
     call.on('error', forget);
+  }
+
+  #tellWatches(): void {
+    if (this.#isSilent) return;
+    for (const [call, known] of this.#watches) if (known) call.write({ status: WIRE_STATUS[this.#status] });
   }
 }
 

@@ -6,7 +6,7 @@ import { Server } from '@grpc/grpc-js';
 import type { ConnectionInjector, ServerCredentials } from '@grpc/grpc-js';
 import { ConfigurationError } from '../errors.js';
 import { createCheckHandlers } from './checks.js';
-import type { CheckContext, CheckCounters } from './checks.js';
+import type { CheckContext, CheckCounters, CheckFaults } from './checks.js';
 import { coalesceWrites } from './coalesce.js';
 import { HealthService } from './health.js';
 import type { ServingStatus } from './health.js';
@@ -15,6 +15,7 @@ import { createManagementHandlers } from './management.js';
 import type { ManagementContext } from './management.js';
 import { createServerCredentials, resolveEngineOptions } from './options.js';
 import type { EngineOptions, ResolvedEngineOptions } from './options.js';
+import { Pace } from './pace.js';
 import { loadPolicyDirectory } from './policy-source.js';
 import { loadServiceDefinitions } from './service-definitions.js';
 
@@ -57,7 +58,12 @@ interface EngineContext extends CheckContext, ManagementContext {}
  * @throws ConfigurationError naming the option and the rule it breaks: an invalid value, a missing directory, a broken policy, an
  * unreadable certificate, an address that is in use or cannot be listened on.
  */
-export async function startEngine(options: EngineOptions): Promise<Engine> {
+export function startEngine(options: EngineOptions): Promise<Engine> {
+  return launchEngine(options, undefined);
+}
+
+/** As {@link startEngine}, for the engine that misbehaves on demand. */
+export async function launchEngine(options: EngineOptions, faults: CheckFaults | undefined): Promise<RunningEngine> {
   const resolved = resolveEngineOptions(options);
   const credentials = createServerCredentials(resolved.tls);
   const stats: CheckCounters = { checks: 0, streams: 0 };
@@ -66,8 +72,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     directory: resolved.policies,
     adminToken: resolved.adminToken,
     urlAllowList: resolved.policyUrlAllowList,
-    latencyMs: resolved.latencyMs,
+    pace: new Pace(resolved.latencyMs),
     stats,
+    faults,
   };
   const health = new HealthService(resolved.healthy ? 'SERVING' : 'NOT_SERVING');
   const server = createGrpcServer(resolved, context, health);
@@ -114,40 +121,67 @@ function createInjector(server: Server, credentials: ServerCredentials): Connect
  * their TLS handshake, which grpc-js does not know of yet, can be closed too.
  */
 class Listener {
-  readonly #net: NetServer;
+  readonly #injector: ConnectionInjector;
   readonly #sockets = new Set<Socket>();
+  #net: NetServer | undefined;
+  /** Of each that listened once: its last connection has closed. */
+  readonly #closed: Promise<void>[] = [];
+  isLoopback = false;
 
   constructor(injector: ConnectionInjector) {
-    this.#net = createServer((socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-      // A client that resets its connection is no fault of ours.
-      socket.on('error', () => socket.destroy());
-      injector.injectConnection(socket);
-    });
+    this.#injector = injector;
+  }
+
+  get isListening(): boolean {
+    return this.#net !== undefined;
   }
 
   listen(host: string, port: number): Promise<number> {
+    const net = createServer((socket) => this.#take(socket));
+    this.#net = net;
     return new Promise((resolve, reject) => {
-      this.#net.once('error', (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port)));
-      this.#net.listen({ host, port }, () => resolve((this.#net.address() as AddressInfo).port));
+      net.once('error', (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port)));
+      net.listen({ host, port }, () => {
+        const bound = net.address() as AddressInfo;
+        this.isLoopback = bound.address.startsWith('127.') || bound.address === '::1';
+        resolve(bound.port);
+      });
     });
   }
 
-  get isLoopback(): boolean {
-    const { address } = this.#net.address() as AddressInfo;
-    return address.startsWith('127.') || address === '::1';
+  /** New connections are refused from now on; those that are open stay. */
+  refuse(): void {
+    const net = this.#net;
+    if (net === undefined) return;
+    this.#net = undefined;
+    this.#closed.push(
+      new Promise((resolve) => {
+        net.close(() => resolve());
+      }),
+    );
   }
 
   /** Takes no more connections; resolves when the last has closed. */
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#net.close(() => resolve());
-    });
+  async close(): Promise<void> {
+    this.refuse();
+    await Promise.all(this.#closed);
   }
 
   destroyConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** With a RST. */
+  resetConnections(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  #take(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    // A client that resets its connection is no fault of ours.
+    socket.on('error', () => socket.destroy());
+    this.#injector.injectConnection(socket);
   }
 }
 
@@ -168,7 +202,9 @@ function joinHostPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-class RunningEngine implements Engine {
+/** The engine, and what only its tests may do to it. */
+export class RunningEngine implements Engine {
+  readonly #host: string;
   readonly address: string;
   readonly port: number;
   readonly #context: EngineContext;
@@ -185,6 +221,7 @@ class RunningEngine implements Engine {
     server: Server,
     listener: Listener,
   ) {
+    this.#host = host;
     this.address = joinHostPort(host, port);
     this.port = port;
     this.#context = context;
@@ -203,6 +240,29 @@ class RunningEngine implements Engine {
 
   setHealth(status: ServingStatus): void {
     if (this.#stopping === undefined) this.#health.set(status);
+  }
+
+  /** When its answers to checks leave. */
+  get pace(): Pace {
+    return this.#context.pace;
+  }
+
+  get health(): HealthService {
+    return this.#health;
+  }
+
+  /** New connections are refused; those that are open stay. */
+  refuseConnections(): void {
+    this.#listener.refuse();
+  }
+
+  /** Listens again, on the same port. */
+  async acceptConnections(): Promise<void> {
+    if (this.#stopping === undefined && !this.#listener.isListening) await this.#listener.listen(this.#host, this.port);
+  }
+
+  resetConnections(): void {
+    this.#listener.resetConnections();
   }
 
   stop({ graceMs = 5_000 }: StopOptions = {}): Promise<void> {

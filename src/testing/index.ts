@@ -6,6 +6,8 @@ export { createSeededRandom } from '../core/random.js';
 export type { Random } from '../core/random.js';
 export { startEngine } from '../engine/index.js';
 export type { Engine, EngineOptions } from '../engine/index.js';
+export { startFaultyEngine } from './faulty-engine.js';
+export type { AnswerFault, FaultCount, FaultyEngine } from './faulty-engine.js';
 export { SimulatedNetwork } from './sim-network.js';
 export type { SimulatedLink, SimulatedNetworkOptions } from './sim-network.js';
 export { replyToAll, ServingStatusCode } from './sim-server.js';
