@@ -12,6 +12,9 @@ import {
   type EventObject,
   type StateValue,
 } from 'xstate';
+import { stateOf as pathOf, statesOf as leavesOf } from '../../../src/testing/paths.js';
+
+export { pathOf, leavesOf };
 
 type Node = AnyStateMachine['root'];
 
@@ -57,19 +60,6 @@ export interface Outcome {
 }
 
 // --- reading snapshots, actions and definitions ------------------------------------------------------------------------------
-
-/** `{ open: 'steady' }` as `open.steady`. */
-export function pathOf(snapshot: AnyMachineSnapshot): string {
-  const keys: string[] = [];
-  let value: unknown = snapshot.value;
-  while (typeof value === 'object' && value !== null) {
-    const [entry] = Object.entries(value);
-    if (entry === undefined) break;
-    keys.push(entry[0]);
-    value = entry[1];
-  }
-  return [...keys, String(value)].join('.');
-}
 
 /** `open.steady` → `open`. */
 export const topOf = (path: string): string => path.split('.')[0] ?? path;
@@ -121,12 +111,6 @@ function allNodes(node: Node): Node[] {
 }
 
 const pathOfNode = (node: Node): string => node.path.join('.');
-
-export function leavesOf(machine: AnyStateMachine): string[] {
-  return allNodes(machine.root)
-    .filter((node) => node.type === 'atomic')
-    .map(pathOfNode);
-}
 
 /** The state and those around it, innermost first: the order in which they are asked. */
 function chainOf(machine: AnyStateMachine, path: string): Node[] {
