@@ -23,7 +23,8 @@ export interface Answer {
 const EFFECTS = [Effect.ALLOW, Effect.ALLOW, Effect.DENY, Effect.UNSPECIFIED, 7] as const;
 const SLOW_MS = 400;
 
-export function chaoticHandler(random: Random, chaosOf: () => Chaos): SimulatedHandler {
+/** @param onSilence told of a request that is never answered */
+export function chaoticHandler(random: Random, chaosOf: () => Chaos, onSilence: () => void): SimulatedHandler {
   let count = 0;
   const happens = (percent: number): boolean => percent > 0 && random() * 100 < percent;
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
@@ -50,7 +51,10 @@ export function chaoticHandler(random: Random, chaosOf: () => Chaos): SimulatedH
 
   return (request) => {
     const chaos = chaosOf();
-    if (happens(chaos.missing)) return [];
+    if (happens(chaos.missing)) {
+      onSilence();
+      return [];
+    }
     if (happens(chaos.malformed)) return [{ kind: 'bytes', bytes: Uint8Array.of(0x0a, 0xff, 0xff) }];
     if (happens(chaos.failing)) {
       return [

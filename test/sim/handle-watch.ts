@@ -32,6 +32,11 @@ export class HandleWatch implements StreamLifecycleCallbacks {
     return this.#owed.length;
   }
 
+  /** Paused with answers owed. */
+  get holds(): boolean {
+    return this.isPaused && this.#owed.length > 0;
+  }
+
   onSent(ask: Ask): void {
     this.#owed.push(ask);
     this.asks.push(ask);

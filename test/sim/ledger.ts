@@ -6,6 +6,7 @@ import type { SimulatedEvent } from '../../src/testing/index.js';
 import { type CheckResponse, Effect } from '../../src/types.js';
 import { Budgets } from './budgets.js';
 import type { Answer } from './chaos.js';
+import type { Sightings } from './sightings.js';
 
 export interface Ask {
   readonly number: number;
@@ -23,6 +24,8 @@ export interface Ask {
 
 interface Write {
   readonly at: number;
+  /** Counts all of them. */
+  readonly sequence: number;
   readonly isBatch: boolean;
   /** The connection and the stream, as one. */
   readonly call: string;
@@ -64,6 +67,10 @@ export class Ledger {
   /** The first answer that reached the client for a request on a call, under the id it was asked under. */
   readonly #first = new Map<string, string>();
   readonly budgets: Budgets;
+  readonly #sightings: Sightings;
+  #written = 0;
+  /** By call, the youngest write that was answered. */
+  readonly #answeredUpTo = new Map<string, number>();
   readonly #byQuestion = new Map<string, Ask[]>();
   /** Calls whose server proved that it did not process what it owed on them, those of an rpc that it does not know, and those that it turned away. */
   readonly #disclaimed = new Set<string>();
@@ -72,8 +79,9 @@ export class Ledger {
   /** Connections whose server asked to go. */
   readonly #drained = new Set<number>();
 
-  constructor(setup: LedgerSetup, startedAt: number) {
+  constructor(setup: LedgerSetup, startedAt: number, sightings: Sightings) {
     this.#setup = setup;
+    this.#sightings = sightings;
     this.budgets = new Budgets(setup.maxConnections, startedAt);
   }
 
@@ -138,7 +146,8 @@ export class Ledger {
         this.#writes.set(question, byId);
       }
       const writes = byId.get(requestId) ?? [];
-      writes.push({ at, isBatch, call: `${connection} ${stream}`, connection, stream });
+      this.#written++;
+      writes.push({ at, sequence: this.#written, isBatch, call: `${connection} ${stream}`, connection, stream });
       byId.set(requestId, writes);
       return this.#holdWrites(question, requestId, writes);
     });
@@ -178,6 +187,20 @@ export class Ledger {
     const isOwn = answer.requestId === answer.askedAs;
     const first = `${connection} ${stream} ${keyOf(answer.question, answer.askedAs)}`;
     if (isOwn && !this.#first.has(first)) this.#first.set(first, answer.tag);
+    this.#sight(answer, lastWrite);
+  }
+
+  #sight({ results, question }: Answer, lastWrite: Write | undefined): void {
+    const asked = this.#byQuestion.get(question)?.[0]?.actions ?? [];
+    this.#sightings.note(
+      'an answer with actions missing',
+      asked.some((action) => !results.has(action)),
+    );
+    if (lastWrite === undefined) return;
+    const { call, sequence } = lastWrite;
+    const youngest = this.#answeredUpTo.get(call) ?? 0;
+    this.#sightings.note('answers out of order', sequence < youngest);
+    this.#answeredUpTo.set(call, Math.max(youngest, sequence));
   }
 
   // -- What the client made of it

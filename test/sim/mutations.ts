@@ -115,14 +115,26 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'give new work to a connection that drains',
-    file: 'src/runtime/route.ts',
-    find: '    return connected && !leaving && endpoint.served && endpoint.level === this.level;\n',
-    replace: '    return connected && endpoint.served && endpoint.level === this.level;\n',
+    file: 'src/runtime/pool.ts',
+    find: '    this.#host.onLeaving(connection);\n',
+    replace: '',
   },
   {
     name: 'forget to take the bytes of a settled check off',
     file: 'src/data/check-book.ts',
     find: '    this.#bytes -= check.byteLength;\n',
+    replace: '',
+  },
+  {
+    name: 'send what nobody waits for any more',
+    file: 'src/data/check-pipe.ts',
+    find: '      if (now >= check.deadlineAt) {\n',
+    replace: '      if (now < 0) {\n',
+  },
+  {
+    name: 'listen on to the signal of a settled check',
+    file: 'src/runtime/promise-sink.ts',
+    find: "    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);\n",
     replace: '',
   },
   {

@@ -4,11 +4,13 @@ import { decodeCheckBatchRequest, decodeCheckRequest } from '../../src/engine/wi
 import type { SimulatedEvent } from '../../src/testing/index.js';
 import type { Answer } from './chaos.js';
 import type { Scenario } from './scenario.js';
+import type { Sighting } from './sightings.js';
 import { World } from './world.js';
 
 export interface Outcome {
   /** Undefined: everything held. */
   readonly failure: Error | undefined;
+  readonly seen: ReadonlySet<Sighting>;
   /** Of everything that happened, in order. */
   readonly hash: string;
   readonly transcript: readonly string[];
@@ -49,6 +51,7 @@ export async function simulate({ setup, commands }: Scenario): Promise<Outcome> 
   const lines = (): string[] => world.transcript.map((event) => toLine(event, startedAt));
   return {
     failure,
+    seen: world.sightings.seen,
     get transcript() {
       return lines();
     },

@@ -58,6 +58,8 @@ export type Fault =
   | { readonly fault: 'endCalls'; readonly code: 0 | 8 | 13 | 14 }
   | { readonly fault: 'maxStreams'; readonly maxStreams: number | undefined }
   | { readonly fault: 'health'; readonly status: number }
+  /** Serving and not, by turns. */
+  | { readonly fault: 'flap'; readonly everyMs: number }
   | { readonly fault: 'healthService'; readonly exists: boolean }
   | { readonly fault: 'healthAnswers'; readonly answers: boolean }
   | { readonly fault: 'streams'; readonly exist: boolean }
@@ -143,6 +145,7 @@ const faultArb: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({ fault: fc.constant('endCalls' as const), code: fc.constantFrom(14, 0, 8, 13) }),
   fc.record({ fault: fc.constant('maxStreams' as const), maxStreams: fc.constantFrom(1, 2, 0, 4, undefined) }),
   fc.record({ fault: fc.constant('health' as const), status: fc.constantFrom(2, 1, 0, 3) }),
+  fc.record({ fault: fc.constant('flap' as const), everyMs: fc.constantFrom(30, 150, 600) }),
   fc.record({ fault: fc.constant('healthService' as const), exists: fc.boolean() }),
   fc.record({ fault: fc.constant('healthAnswers' as const), answers: fc.boolean() }),
   fc.record({ fault: fc.constant('streams' as const), exist: fc.boolean() }),
@@ -173,7 +176,7 @@ const advanceArb: fc.Arbitrary<Command> = fc.record({
 const commandArb: fc.Arbitrary<Command> = weighted(
   [10, advanceArb],
   [1, fc.record({ do: fc.constant('stall' as const), ms: fc.constantFrom(5, 60, 150, 700) })],
-  [8, fc.record({ do: fc.constant('fault' as const), server: fc.integer({ min: 0, max: 2 }), what: faultArb })],
+  [14, fc.record({ do: fc.constant('fault' as const), server: fc.integer({ min: 0, max: 2 }), what: faultArb })],
   [1, fc.constant({ do: 'heal' as const })],
   [
     6,
@@ -198,6 +201,13 @@ const commandArb: fc.Arbitrary<Command> = weighted(
   [1, fc.constant({ do: 'probe' as const })],
 );
 
+/** Most faults are to meet a client at work. */
+const openingArb: fc.Arbitrary<readonly Command[]> = fc.constantFrom<(readonly Command[])[]>(
+  [],
+  [{ do: 'connect' }, { do: 'advance', ms: 60 }],
+  [{ do: 'connect' }, { do: 'advance', ms: 60 }, { do: 'openHandle' }],
+);
+
 const endingArb: fc.Arbitrary<readonly Command[]> = mostly<readonly Command[]>(
   [],
   fc.tuple(fc.record({ do: fc.constant('disconnect' as const), force: fc.boolean() }), advanceArb, commandArb),
@@ -206,6 +216,6 @@ const endingArb: fc.Arbitrary<readonly Command[]> = mostly<readonly Command[]>(
 export const scenarioArb: fc.Arbitrary<Scenario> = fc.record({
   setup: setupArb,
   commands: fc
-    .tuple(fc.array(commandArb, { minLength: 1, maxLength: 40, size: 'max' }), endingArb)
-    .map(([commands, ending]) => [...commands, ...ending]),
+    .tuple(openingArb, fc.array(commandArb, { minLength: 1, maxLength: 40, size: 'max' }), endingArb)
+    .map((parts) => parts.flat()),
 });

@@ -4,11 +4,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { simulate } from './run.js';
 import { scenarioArb } from './scenario.js';
+import { type Sighting, SIGHTINGS } from './sightings.js';
 
 const RUNS = Number(process.env['SIM_RUNS'] ?? 2_000);
 /** The same runs every time, unless told otherwise: `npm run test:soak` looks for new ones. */
 const SEED = Number(process.env['SIM_SEED'] ?? 1);
 const { SIM_PATH: path } = process.env;
+/** Fewer may well miss something. */
+const RUNS_THAT_SEE_ALL = 1_000;
 /** Of the transcript of a failing run. */
 const MAX_LINES = 400;
 
@@ -17,10 +20,12 @@ test(
   { timeout: 0 },
   async () => {
     const startedAt = performance.now();
+    const seen = new Map<Sighting, number>();
     const result = await fc.check(
       fc.asyncProperty(scenarioArb, async (scenario) => {
-        const { failure } = await simulate(scenario);
+        const { failure, seen: now } = await simulate(scenario);
         if (failure !== undefined) throw failure;
+        for (const sighting of now) seen.set(sighting, (seen.get(sighting) ?? 0) + 1);
       }),
       {
         numRuns: RUNS,
@@ -31,7 +36,11 @@ test(
     );
     const perSecond = (1_000 * result.numRuns) / (performance.now() - startedAt);
     process.stderr.write(`${result.numRuns} runs, ${Math.round(perSecond)} a second, seed ${result.seed}\n`);
-    if (!result.failed) return;
+    if (!result.failed) {
+      const missed = SIGHTINGS.filter((sighting) => !seen.has(sighting));
+      if (result.numRuns >= RUNS_THAT_SEE_ALL) expect(missed, 'never happened in any run').toEqual([]);
+      return;
+    }
     const [scenario] = result.counterexample ?? [];
     const lines = scenario === undefined ? [] : (await simulate(scenario)).transcript;
     expect.fail(

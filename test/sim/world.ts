@@ -1,11 +1,14 @@
+import { getEventListeners } from 'node:events';
+
 import { createSeededRandom } from '../../src/core/random.js';
+import type { TimerHandle } from '../../src/core/clock.js';
 import { VirtualClock } from '../../src/core/virtual-clock.js';
 import { type AuthzClient, createClient, createPooledClient, runtimeOf } from '../../src/client.js';
 import { AuthzClientError, BackpressureError } from '../../src/errors.js';
 import { CLIENT_EVENT_NAMES } from '../../src/events.js';
 import type { PooledClientOptions } from '../../src/options.js';
 import type { ClientRuntime } from '../../src/runtime/client-runtime.js';
-import { type SimulatedEvent, SimulatedNetwork } from '../../src/testing/index.js';
+import { ServingStatusCode, type SimulatedEvent, SimulatedNetwork } from '../../src/testing/index.js';
 import type { CheckInput, CheckRequest, CheckResponse } from '../../src/types.js';
 import { chaoticHandler } from './chaos.js';
 import { CountedClock } from './clock.js';
@@ -13,6 +16,7 @@ import { HandleWatch } from './handle-watch.js';
 import { failoverOf, holdBounds, holdFlags, holdNothing, holdTables, holdWakeups } from './invariants.js';
 import { type Ask, Ledger, must } from './ledger.js';
 import { type Chaos, type Command, type Fault, NO_CHAOS, type Setup } from './scenario.js';
+import { Sightings } from './sightings.js';
 
 const CONNECT_TIMEOUT_MS = 400;
 const MAX_BACKOFF_MS = 1_000;
@@ -21,6 +25,9 @@ const KEEPALIVE_TIMEOUT_MS = 300;
 /** How late a deadline may be noticed: the resolution of the wheel. */
 const WHEEL_MS = 8;
 const MAX_HANDLES = 3;
+/** Messages of one call that a server takes which reads none of them. */
+const SMALL_WINDOW = 4;
+const { SERVING, NOT_SERVING } = ServingStatusCode;
 const ADDRESSES = ['127.0.0.1:1001', '127.0.0.1:1002', '127.0.0.1:1003'] as const;
 /** Ready again, faults gone: a dial that hangs, two backoffs, and the probes of an endpoint on probation. */
 const RECOVERY_MS = CONNECT_TIMEOUT_MS + 2 * MAX_BACKOFF_MS + 4_000;
@@ -32,6 +39,7 @@ export class World {
   readonly clock = new VirtualClock(1_000_000);
   readonly client: AuthzClient;
   readonly ledger: Ledger;
+  readonly sightings = new Sightings();
   readonly transcript: (SimulatedEvent | string)[] = [];
   readonly #setup: Setup;
   readonly #runtime: ClientRuntime;
@@ -45,7 +53,11 @@ export class World {
   #route = { level: -1, epoch: 0 };
   #asked = 0;
   #lastQuestion: CheckRequest | undefined;
+  /** By address. */
+  readonly #flapping = new Map<string, TimerHandle>();
   #nextAbort: number | undefined;
+  /** Of asks that were not settled at the last look. */
+  readonly #signals = new Map<Ask, AbortSignal>();
   #disconnecting: Promise<void> | undefined;
   #isDisconnected = false;
   #stalled = false;
@@ -55,7 +67,7 @@ export class World {
   constructor(setup: Setup) {
     this.#setup = setup;
     const random = createSeededRandom(setup.seed);
-    this.ledger = new Ledger(setup, this.#startedAt);
+    this.ledger = new Ledger(setup, this.#startedAt, this.sightings);
     this.#network = new SimulatedNetwork({
       clock: this.clock,
       seed: Math.floor(random() * 2 ** 31),
@@ -64,13 +76,18 @@ export class World {
       observer: (event) => {
         this.transcript.push(event);
         this.#guard(() => {
+          this.sightings.onEvent(event, this.#network);
           this.ledger.onEvent(event);
           this.#holdRoute(event);
         });
       },
     });
     this.#addresses = ADDRESSES.slice(0, { single: 1, pooled: 2, failover: 2, levels: 3 }[setup.layout]);
-    const handler = chaoticHandler(createSeededRandom(Math.floor(random() * 2 ** 31)), () => this.#chaos);
+    const handler = chaoticHandler(
+      createSeededRandom(Math.floor(random() * 2 ** 31)),
+      () => this.#chaos,
+      () => this.sightings.note('an answer that never comes'),
+    );
     for (const address of this.#addresses) {
       const server = this.#network.server(address);
       server.handler = handler;
@@ -154,6 +171,8 @@ export class World {
   look(): void {
     if (this.#failure !== undefined) throw this.#failure as Error;
     const runtime = this.#runtime;
+    this.sightings.look(runtime);
+    for (const watch of this.#handles) this.sightings.note('a handle that holds its answers', watch.holds);
     holdTables(runtime);
     holdBounds(runtime, this.#maxBufferSize);
     if (!this.#isDisconnected) {
@@ -167,7 +186,18 @@ export class World {
         ask.state === 'pending' && ask.kind !== 'send' && !this.#stalled && now > ask.deadlineAt + WHEEL_MS;
       must(!isOverdue, () => `ask ${ask.number} is pending at ${now}, its deadline was ${ask.deadlineAt}`);
     }
+    this.#holdSignals();
     if (this.#isDisconnected) this.#holdSilence();
+  }
+
+  /** Invariant 6, of what is settled: nobody listens to its signal. */
+  #holdSignals(): void {
+    for (const [ask, signal] of this.#signals) {
+      if (ask.state === 'pending') continue;
+      this.#signals.delete(ask);
+      const count = getEventListeners(signal, 'abort').length;
+      must(count === 0, () => `invariant 6: ask ${ask.number} is settled, and ${count} listen to its signal`);
+    }
   }
 
   /** Invariant 3: epochs are counted, and each change of route is one. */
@@ -205,6 +235,7 @@ export class World {
         return;
       case 'stall':
         this.#stalled = true;
+        this.sightings.note('a stall of our own loop', this.ledger.pending > 0 && command.ms > 100);
         this.clock.stall(command.ms);
         break;
       case 'fault':
@@ -315,7 +346,7 @@ export class World {
   #check(question: CheckInput, timeoutMs: number | undefined): void {
     const ask = this.#note('check', question, timeoutMs);
     if (question.requestId !== undefined) this.#lastQuestion = question as CheckRequest;
-    const abort = this.#takeAbort();
+    const abort = this.#takeAbort(ask);
     const answer = this.client.check(question, {
       ...(timeoutMs === undefined ? {} : { deadline: timeoutMs }),
       ...(abort === undefined ? {} : { signal: abort }),
@@ -323,19 +354,20 @@ export class World {
     this.#expect(ask, answer);
   }
 
-  #takeAbort(): AbortSignal | undefined {
+  #takeAbort(ask: Ask): AbortSignal | undefined {
     const afterMs = this.#nextAbort;
     this.#nextAbort = undefined;
     if (afterMs === undefined) return undefined;
     const abort = new AbortController();
     this.clock.setTimeout(() => abort.abort(), afterMs);
+    this.#signals.set(ask, abort.signal);
     return abort.signal;
   }
 
   #unary(): void {
     const question = this.#question(true);
     const ask = this.#note('unary', question);
-    const abort = this.#takeAbort();
+    const abort = this.#takeAbort(ask);
     const options = { metadata: { 'x-tenant': 'one' }, ...(abort === undefined ? {} : { signal: abort }) };
     this.#expect(ask, this.client.check(question, options));
   }
@@ -371,6 +403,7 @@ export class World {
   }
 
   #onFailure(ask: Ask, error: AuthzClientError): void {
+    this.sightings.onFailure(error.name);
     this.#log(`ask ${ask.number} failed: ${error.name} ${error.outcome} ${error.message}`);
     this.ledger.failed(ask, error, this.clock.now());
   }
@@ -469,8 +502,13 @@ export class World {
         server.maxStreams = what.maxStreams;
         return;
       case 'health':
+        this.#stopFlapping(address);
         server.health = what.status;
         return;
+      case 'flap': {
+        this.#flap(address, what.everyMs);
+        return;
+      }
       case 'healthService':
         server.hasHealth = what.exists;
         return;
@@ -485,6 +523,8 @@ export class World {
         return;
       case 'reads':
         server.reads = what.reads;
+        // Its window is soon used up.
+        if (!what.reads) this.#network.setLink(address, { window: SMALL_WINDOW });
         return;
       case 'hold': {
         this.#network.setLink(address, { toServerHeld: what.toServer, toClientHeld: what.toClient });
@@ -507,10 +547,23 @@ export class World {
     }
   }
 
+  #flap(address: string, everyMs: number): void {
+    this.#stopFlapping(address);
+    const server = this.#network.server(address);
+    server.health = server.health === SERVING ? NOT_SERVING : SERVING;
+    const timer = this.clock.setTimeout(() => this.#flap(address, everyMs), everyMs);
+    this.#flapping.set(address, timer);
+  }
+
+  #stopFlapping(address: string): void {
+    this.clock.clearTimeout(this.#flapping.get(address));
+  }
+
   /** Everything works again. */
   heal(): void {
     this.#chaos = NO_CHAOS;
     for (const address of this.#addresses) {
+      this.#stopFlapping(address);
       const server = this.#network.server(address);
       if (!server.isRunning) server.start();
       server.thaw();
@@ -519,7 +572,7 @@ export class World {
       server.hasStreams = true;
       server.hasBatch = true;
       if (server.maxStreams !== undefined) server.maxStreams = undefined;
-      if (server.health !== 1) server.health = 1;
+      if (server.health !== SERVING) server.health = SERVING;
       if (!server.reads) server.reads = true;
       this.#network.setLink(address);
     }
@@ -621,6 +674,7 @@ export class World {
   // --- telling --------------------------------------------------------------------------------------------------------------------
 
   #onClientEvent(name: string, payload: unknown): void {
+    this.sightings.onClientEvent(name);
     if (name === 'error') {
       const error = payload as Error;
       this.#guard(() => must(false, () => `the client reported an error: ${error.stack ?? String(error)}`));
