@@ -72,6 +72,8 @@ export class Ledger {
   /** By call, the youngest write that was answered. */
   readonly #answeredUpTo = new Map<string, number>();
   readonly #byQuestion = new Map<string, Ask[]>();
+  /** The nth try of a question that was paid for last. */
+  readonly #paidFor = new Map<string, number>();
   /** Calls whose server proved that it did not process what it owed on them, those of an rpc that it does not know, and those that it turned away. */
   readonly #disclaimed = new Set<string>();
   readonly #unimplemented = new Set<string>();
@@ -178,7 +180,12 @@ export class Ledger {
     );
     const previous = tries.at(-2);
     const isFree = tries.length <= 2 * asks.length && (asks.length > 1 || !this.#turnedAway.has(previous?.call ?? ''));
-    return previous !== undefined && !isFree;
+    if (previous === undefined || isFree) return false;
+    // Where it turned out that the server has no such rpc, the same retry is made by another.
+    const key = `${keyOf(question, wireId)} ${last.isBatch ? 'batch' : 'alone'}`;
+    const isPaid = (this.#paidFor.get(key) ?? 0) < tries.length;
+    this.#paidFor.set(key, tries.length);
+    return isPaid;
   }
 
   #onArrival({ at, connection, stream }: SimulatedEvent, answer: Answer): void {
