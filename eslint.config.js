@@ -2,7 +2,7 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  { ignores: ['dist', 'node_modules', 'coverage', 'bench/results', 'test/package/fixture'] },
+  { ignores: ['**/dist', 'node_modules', 'coverage', 'bench/results', 'test/package/fixture'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {
