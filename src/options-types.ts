@@ -124,7 +124,10 @@ export type Credentials = string | (() => Promise<string | ExpiringToken>);
 /** A transport by name, or one of your own. */
 export type TransportOption = 'http2' | 'grpc-js' | Transport;
 
-/** XState's inspection observer: sees every actor, event and snapshot. Payloads and secrets never pass through the machines. */
+/**
+ * XState's inspection observer: sees every actor, event and snapshot. Payloads and secrets never pass through the machines. What it throws or
+ * rejects with is ignored.
+ */
 export type InspectOption = Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 
 /** Everything but the address. Times are milliseconds, whole numbers up to 2,147,483,647. */

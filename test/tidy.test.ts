@@ -226,3 +226,29 @@ describe('packages', () => {
     expect(unknown).toEqual([]);
   });
 });
+
+describe('the inspect bridge', () => {
+  const bridge = listFiles('inspect-bridge/src').map(read);
+
+  test('imports itself, what it depends on, and nothing of the client', () => {
+    const { dependencies } = JSON.parse(readFileSync(path.join(ROOT, 'inspect-bridge/package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const known = ['inspect-bridge/src', 'node:', ...Object.keys(dependencies)];
+    const foreign = bridge.flatMap(({ name, imports }) =>
+      imports.filter(({ to }) => !known.some((start) => to.startsWith(start))).map(({ to }) => `${name} -> ${to}`),
+    );
+    expect(bridge.length).toBeGreaterThan(3);
+    expect(foreign).toEqual([]);
+  });
+
+  test('has no default export, and no note of work left undone', () => {
+    expect(bridge.filter((file) => file.hasDefaultExport).map(({ name }) => name)).toEqual([]);
+    expect(bridge.filter(({ text }) => /\b(TODO|FIXME|XXX|HACK)\b/.test(text)).map(({ name }) => name)).toEqual([]);
+  });
+
+  test('is imported by nothing of the client', () => {
+    const users = files.filter(({ imports }) => imports.some(({ to }) => to.includes('inspect-bridge')));
+    expect(users.map(({ name }) => name)).toEqual([]);
+  });
+});

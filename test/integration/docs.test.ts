@@ -55,7 +55,12 @@ let backup: Engine;
 let project: DocsProject;
 
 beforeAll(async () => {
-  if (!existsSync(join(ROOT, 'dist/src/index.js'))) throw new Error('run `npm run build` first: readers use the build');
+  for (const [built, command] of [
+    ['dist/src/index.js', 'npm run build'],
+    ['inspect-bridge/dist/index.js', 'npm run build --workspaces'],
+  ] as const) {
+    if (!existsSync(join(ROOT, built))) throw new Error(`run \`${command}\` first: readers use the build`);
+  }
   const policies = join(ROOT, 'examples/policies');
   engine = await startEngine({ policies, adminToken: 'secret' });
   backup = await startEngine({ policies });

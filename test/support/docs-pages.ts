@@ -26,7 +26,9 @@ export function pages(): string[] {
   const found = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => join('docs', name));
-  return ['README.md', 'CONTRIBUTING.md', ...found.sort()].filter((page) => page !== GENERATED);
+  return ['README.md', 'CONTRIBUTING.md', 'inspect-bridge/README.md', ...found.sort()].filter(
+    (page) => page !== GENERATED,
+  );
 }
 
 export function read(page: string): string {

@@ -1,4 +1,4 @@
-/** A reader's project: the package installed as it was built, and the code blocks as its modules. */
+/** A reader's project: the packages installed as they were built, and the code blocks as its modules. */
 
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -55,12 +55,9 @@ export class DocsProject {
     this.#addresses = addresses;
     const modules = join(this.directory, 'node_modules');
     this.#installed = join(modules, '@authz-engine/grpc-client');
-    // A copy: a build that is made meanwhile begins by emptying its folder.
-    for (const name of ['dist', 'proto', 'package.json']) {
-      cpSync(join(ROOT, name), join(this.#installed, name), { recursive: true });
-    }
-    symlinkSync(join(ROOT, 'node_modules'), join(this.#installed, 'node_modules'));
-    for (const name of ['xstate', '@types', 'typescript']) {
+    install(ROOT, this.#installed, ['dist', 'proto', 'package.json']);
+    install(join(ROOT, 'inspect-bridge'), join(modules, '@authz-engine/inspect-bridge'), ['dist', 'package.json']);
+    for (const name of ['xstate', '@types', 'typescript', '@statelyai', 'ws']) {
       symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
     }
     writeFileSync(join(this.directory, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
@@ -150,6 +147,12 @@ export class DocsProject {
       });
     });
   }
+}
+
+/** A copy: a build that is made meanwhile begins by emptying its folder. */
+function install(from: string, to: string, names: readonly string[]): void {
+  for (const name of names) cpSync(join(from, name), join(to, name), { recursive: true });
+  symlinkSync(join(from, 'node_modules'), join(to, 'node_modules'));
 }
 
 /** Without what a test runner or a terminal has put there. */
