@@ -32,7 +32,7 @@ export interface InspectBridge {
 let isOpen = false;
 
 /**
- * Listens for viewers on 127.0.0.1. The bridge neither slows a client nobody watches nor keeps the process alive. One at a time may be open
+ * Listens for viewers on 127.0.0.1. The bridge does not keep the process alive. One at a time may be open
  * in a process.
  * @throws TypeError naming an option that cannot be used
  * @throws Error when one is open already, or the port is taken
