@@ -16,6 +16,7 @@ import { UnaryCall } from '../data/unary-call.js';
 import { GrpcCode } from '../errors.js';
 import { type Redactor, secretsIn } from '../observe/redact.js';
 import type { ResolvedOptions } from '../options.js';
+import { lostStatus } from '../transport/status.js';
 import type {
   DownCause,
   StreamListener,
@@ -75,6 +76,7 @@ const NOT_OPEN: UnaryResult = {
   status: { code: 14, message: 'the connection is not open', outcome: 'notSent' },
 };
 
+const GIVEN_UP = 'the connection was given up';
 const RPCS = { Check: CHECK, CheckBatch: CHECK_BATCH } as const;
 
 /** As its server said before. */
@@ -312,7 +314,7 @@ export class PoolConnection implements CallCarrier, Routable {
     this.connected = false;
     if (transport === undefined) return;
     // Told by us, not by the transport's CANCELLED: what these calls owe may be asked again elsewhere.
-    this.#endCalls(this.#downReason || 'the connection was given up');
+    this.#endCalls(this.#downReason || GIVEN_UP);
     transport.close();
   }
 
@@ -416,7 +418,12 @@ export class PoolConnection implements CallCarrier, Routable {
       const metadata = { ...headers, ...options.metadata };
       const result = await this.#exchange(transport, path, bytes, { ...options, metadata });
       if (isAlive(result)) this.noteReceived(this.#host.clock.now());
-      return result.ok ? result : { ok: false, status: this.clean(result.status, options.metadata) };
+      if (result.ok) return result;
+      // Told by us, as to streams: nobody cancelled the call, we gave its connection up.
+      const isGivenUp =
+        result.status.code === GrpcCode.CANCELLED && this.#transport !== transport && options.signal?.aborted !== true;
+      const status = isGivenUp ? lostStatus(this.#downReason || GIVEN_UP) : result.status;
+      return { ok: false, status: this.clean(status, options.metadata) };
     } finally {
       this.inFlight--;
       this.#checkDrained();

@@ -261,3 +261,23 @@ test('one of two primaries on probation, disconnect by force: closing them is no
   });
   expect(failure).toBeUndefined();
 });
+
+test('primary frozen with a batch and a check with metadata under way, a backup: both are asked again there', async () => {
+  const BACKUP = '127.0.0.1:1002';
+  const { clock, client, network, server } = stage({
+    timeout: 5_000,
+    failover: { enabled: true, fallbackAddresses: [BACKUP] },
+  });
+  network.server(BACKUP).handler = replyToAll(Effect.ALLOW);
+  const connected = client.connect();
+  await clock.advanceAsync(100);
+  await connected;
+  server.freeze();
+  const batch = client.checkBatch([question('a')]);
+  const unary = client.check(question('b'), { metadata: { 'x-tenant': 'one' } });
+  const check = client.check(question('c'));
+  const answers = Promise.all([batch.then(([first]) => first), unary, check]);
+  await clock.advanceAsync(4_000);
+  expect((await answers).map((answer) => answer?.results.get('read')?.effect)).toEqual([1, 1, 1]);
+  expect(client.getState()).toBe('failedOver');
+});
