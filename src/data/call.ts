@@ -98,6 +98,9 @@ export class Call implements StreamListener, CheckPlace {
   #answered = false;
   #ended = false;
   #unknown = 0;
+  /** Nobody takes the answers. */
+  #held = false;
+  #readingSince = -Infinity;
   /** Answers since the last write. */
   #answersInARow = 0;
   #owner: CallOwner;
@@ -191,11 +194,29 @@ export class Call implements StreamListener, CheckPlace {
   }
 
   pause(): void {
+    this.#held = true;
     this.#wire?.pause();
   }
 
   resume(): void {
+    if (this.#held) this.#readingSince = this.now();
+    this.#held = false;
     this.#wire?.resume();
+  }
+
+  /** How many answers are waited for: none while reading is held, for then it is not the server that is silent. */
+  get awaited(): number {
+    return this.#held ? 0 : this.#table.size;
+  }
+
+  /** Since when the first of them is, on the clock. */
+  awaitedSince(): number | undefined {
+    const oldest = this.#held ? undefined : this.oldest();
+    return oldest === undefined ? undefined : this.#since(oldest);
+  }
+
+  #since({ writtenAt }: PendingCheck): number {
+    return Math.max(writtenAt, this.#readingSince);
   }
 
   /** Over at once, and cancelled on the wire; what it owes may be asked again elsewhere. */
@@ -302,7 +323,7 @@ export class Call implements StreamListener, CheckPlace {
     check.place = null;
     const { response, foreign } = this.codec.buildResponse(decoded, check.requestId, check.actions);
     this.#counters.foreignResults += foreign;
-    this.carrier.noteAnswer(now - check.writtenAt);
+    this.carrier.noteAnswer(now - this.#since(check));
     if (!this.#answered) {
       this.#answered = true;
       this.#owner.onFirstAnswer(this);

@@ -545,9 +545,9 @@ export class ClientRuntime {
   }
 
   #inspectConnection(connection: PoolConnection, now: number): void {
-    const writtenAt = connection.oldestWrittenAt();
-    if (writtenAt === undefined) return;
-    const silentSince = Math.max(writtenAt, connection.lastReceivedAt, this.#monitor.listeningSince);
+    const since = connection.awaitedSince();
+    if (since === undefined) return;
+    const silentSince = Math.max(since, connection.lastReceivedAt, this.#monitor.listeningSince);
     const silentMs = now - silentSince;
     const { endpoint } = connection;
     if (silentMs > endpoint.keepAliveIntervalMs) connection.verify();

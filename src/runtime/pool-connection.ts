@@ -190,12 +190,19 @@ export class PoolConnection implements CallCarrier, Routable {
     return this.#host.headers() !== undefined;
   }
 
-  /** When the oldest unanswered check was written, or undefined. */
-  oldestWrittenAt(): number | undefined {
+  /** Answers that are waited for; not those that the application holds back. */
+  get awaited(): number {
+    let awaited = this.inFlight;
+    for (const call of this.#calls) awaited += call.awaited - call.unanswered;
+    return awaited;
+  }
+
+  /** Since when the first of them is, or undefined. */
+  awaitedSince(): number | undefined {
     let oldest: number | undefined;
     for (const call of this.#calls) {
-      const writtenAt = call.oldest()?.writtenAt;
-      if (writtenAt !== undefined && (oldest === undefined || writtenAt < oldest)) oldest = writtenAt;
+      const since = call.awaitedSince();
+      if (since !== undefined && (oldest === undefined || since < oldest)) oldest = since;
     }
     return oldest;
   }

@@ -127,10 +127,10 @@ export class ServedEndpoint {
     let oldestAt = now;
     let limitMs = this.#host.options.timeoutMs / 2;
     for (const connection of this.connections) {
-      const writtenAt = connection.oldestWrittenAt();
-      if (writtenAt === undefined) continue;
-      owed += connection.inFlight;
-      oldestAt = Math.min(oldestAt, writtenAt);
+      const since = connection.awaitedSince();
+      if (since === undefined) continue;
+      owed += connection.awaited;
+      oldestAt = Math.min(oldestAt, since);
       limitMs = Math.max(limitMs, connection.overdueMs);
     }
     const silentMs = this.#evidence.silentMs(now, owed, oldestAt, this.#host.listeningSince());
