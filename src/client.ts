@@ -11,6 +11,7 @@ import {
   PoolExhaustedError,
   ProtocolError,
   TimeoutError,
+  type Outcome,
 } from './errors.js';
 import { logEvents } from './event-log.js';
 import type { ClientEventListener, ClientEventName, TypedEmitter } from './events.js';
@@ -274,12 +275,13 @@ export class AuthzClient implements TypedEmitter {
     const { clock, book } = this.#runtime;
     const deadlineAt = clock.now() + resolved.timeoutMs;
     let responses: CheckResponse[] | undefined;
+    let inDoubt = false;
     try {
-      responses = await this.#askBatch(items, valid, resolved);
+      responses = await this.#askBatch(items, valid, resolved, () => (inDoubt = true));
     } finally {
       for (const { wireId } of valid) book.releaseWireId(wireId);
     }
-    return responses ?? this.#checkEach(items, { ...options, deadline: deadlineAt - clock.now() });
+    return responses ?? this.#checkEach(items, { ...options, deadline: deadlineAt - clock.now() }, inDoubt);
   }
 
   // --- streams --------------------------------------------------------------------------------------------------------------------
@@ -664,6 +666,7 @@ export class AuthzClient implements TypedEmitter {
     items: readonly BatchItem[],
     valid: readonly BatchItem[],
     { timeoutMs, signal, metadata }: ResolvedCheckOptions,
+    onDoubt: () => void,
   ): Promise<CheckResponse[] | undefined> {
     const { env, book, clock, unary } = this.#runtime;
     const bytes = env.codec.joinBatch(valid.flatMap(({ message }) => message ?? []));
@@ -672,7 +675,8 @@ export class AuthzClient implements TypedEmitter {
     const startedAt = clock.now();
     totals.total += valid.length;
     try {
-      const answer = await unary.exchange({ path: CHECK_BATCH, bytes, timeoutMs, signal, metadata, idempotent: true });
+      const call = { path: CHECK_BATCH, bytes, timeoutMs, signal, metadata, idempotent: true, onDoubt };
+      const answer = await unary.exchange(call);
       const responses = this.#matchBatch(items, env.codec.decodeBatch(answer, valid.length + MAX_UNKNOWN_ANSWERS));
       const answered = responses.filter(({ error }) => error === undefined).length;
       totals.successful += answered;
@@ -716,7 +720,7 @@ export class AuthzClient implements TypedEmitter {
   }
 
   /** For servers without CheckBatch. What was accepted before `disconnect()` is owed its answers, one by one too. */
-  async #checkEach(items: readonly BatchItem[], options: CheckOptions): Promise<CheckResponse[]> {
+  async #checkEach(items: readonly BatchItem[], options: CheckOptions, inDoubt: boolean): Promise<CheckResponse[]> {
     const { actors, lifecycle } = this.#runtime;
     if (actors.state === 'closed') lifecycle.refuseWhenClosing('checkBatch');
     return Promise.all(
@@ -726,7 +730,7 @@ export class AuthzClient implements TypedEmitter {
           return await this.#ask(item.request, options);
         } catch (error) {
           if (!(error instanceof AuthzClientError)) throw error;
-          return toErrorResponse({ ...item, error });
+          return toErrorResponse({ ...item, error: inDoubt ? doubted(error) : error });
         }
       }),
     );
@@ -785,6 +789,12 @@ function placeholder(input: unknown): CheckRequest {
     resource: { kind: '', id: '' },
     actions: Array.isArray(actions) ? actions.filter((action) => typeof action === 'string') : [],
   };
+}
+
+/** Of an item that went out with its batch, which may have been processed: that it is not sent by itself says nothing of that. */
+function doubted(error: AuthzClientError): AuthzClientError {
+  if (error.outcome === 'notSent') (error as { outcome: Outcome }).outcome = 'unknown';
+  return error;
 }
 
 function toErrorResponse({ request, error }: BatchItem): CheckResponse {

@@ -70,12 +70,12 @@ export function createRedress(
   options: RedressOptions,
 ): (check: PendingCheck, status: WireStatus) => AuthzClientError | undefined {
   return (check, status) => {
-    const isProven = status.outcome === 'refused' || status.outcome === 'notSent';
+    const isUnprocessed = isProven(status);
     // That the last attempt was not processed says nothing of those before it.
-    const outcome = isProven && check.inDoubt ? 'unknown' : status.outcome;
+    const outcome = isUnprocessed && check.inDoubt ? 'unknown' : status.outcome;
     const ended = status.code === GrpcCode.OK ? ENDED_UNANSWERED : { ...status, outcome };
     const error = (): AuthzClientError => errorFromStatus(ended, check.requestId, check.timeoutMs);
-    check.inDoubt ||= !isProven;
+    check.inDoubt ||= !isUnprocessed;
     check.written = check.inDoubt;
     if (options.now() >= check.deadlineAt) {
       return new TimeoutError(`no answer within ${Math.round(check.timeoutMs)} ms`, check.timeoutMs, {
@@ -102,6 +102,11 @@ function mayAuthenticate(check: PendingCheck, status: WireStatus, options: Redre
 /** The stream broke before an answer came: no verdict on what was asked. */
 export function isBroken({ code, outcome }: WireStatus): boolean {
   return code === GrpcCode.INTERNAL && outcome !== 'answered';
+}
+
+/** Not processed, for certain. */
+export function isProven({ outcome }: WireStatus): boolean {
+  return outcome === 'refused' || outcome === 'notSent';
 }
 
 /** By the word of the server or a proxy: it is overloaded, or about to be. Many clients that ask again at once would keep it so. */

@@ -11,7 +11,7 @@ import {
 } from '../errors.js';
 import type { UnaryResult, WireMetadata, WireStatus } from '../transport/port.js';
 import type { PoolConnection } from './pool-connection.js';
-import { errorFromStatus, exhaustedError, isBroken, isTurnedAway } from './status-error.js';
+import { errorFromStatus, exhaustedError, isBroken, isProven, isTurnedAway } from './status-error.js';
 
 export interface UnaryDeskHost {
   readonly clock: Clock;
@@ -45,6 +45,8 @@ export interface UnaryExchange {
   readonly requestId?: string | undefined;
   /** Whether it may be asked again: checks are idempotent reads, management is not. */
   readonly idempotent: boolean;
+  /** It is asked again, and may have been processed. */
+  readonly onDoubt?: () => void;
 }
 
 /** What is known of a call that is cancelled. */
@@ -141,6 +143,7 @@ export class UnaryDesk {
         const outcome = wasWritten && result.status.outcome !== 'answered' ? 'unknown' : result.status.outcome;
         throw errorFromStatus({ ...result.status, outcome }, call.requestId, call.timeoutMs);
       }
+      if (!isProven(result.status)) call.onDoubt?.();
       if (retries > 0)
         await this.#sleep(Math.min(random() * retryDelayMs * 2 ** (retries - 1), deadlineAt - clock.now()), signal);
     }
@@ -148,10 +151,9 @@ export class UnaryDesk {
 
   #mayRetry(call: UnaryExchange, status: WireStatus, retries: number, progress: Progress): boolean {
     if (retries >= this.#host.maxRetries) return false;
-    const isProven = status.outcome === 'notSent' || status.outcome === 'refused';
     const isMendable =
       status.code === GrpcCode.UNAVAILABLE || isBroken(status) || this.#mayAuthenticate(status, progress);
-    if (!isProven && !(call.idempotent && isMendable)) return false;
+    if (!isProven(status) && !(call.idempotent && isMendable)) return false;
     const isFree = retries === 0 && !isTurnedAway(status);
     return isFree || this.#budget.tryTake();
   }

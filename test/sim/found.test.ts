@@ -83,6 +83,23 @@ test('server without CheckBatch, disconnect() while the batch is under way: its 
   ]);
 });
 
+test('batch turned away, asked again of a server without CheckBatch, room for one of its items: the other is in doubt, for it was sent', async () => {
+  const { clock, client, server } = stage({ maxPendingChecks: 1 });
+  server.handler = () => [{ kind: 'status', code: 14, message: 'overloaded' }];
+  const connected = client.connect();
+  await clock.advanceAsync(100);
+  await connected;
+  const answers = client.checkBatch([question('a'), question('b')]);
+  await clock.advanceAsync(1);
+  server.hasBatch = false;
+  server.handler = replyToAll(Effect.ALLOW);
+  await clock.advanceAsync(100);
+  expect((await answers).map(({ error }) => error)).toMatchObject([
+    undefined,
+    { name: 'BackpressureError', outcome: 'unknown' },
+  ]);
+});
+
 test('server without CheckBatch, disconnect by force while the batch is under way: it is cancelled', async () => {
   const { clock, client, server, clientClock } = stage();
   server.hasBatch = false;
