@@ -9,9 +9,9 @@ import { testWith } from './support/needs.js';
 import { Yard } from './support/yard.js';
 
 const yard = new Yard();
-/** A client may ping every 700 ms: 400 is too often, and twice that is not. */
-const MIN_PING_MS = 700;
-const KEEP_ALIVE_MS = 400;
+/** A client may ping once a second: every 600 ms is too often, and half as often is not. */
+const MIN_PING_MS = 1_000;
+const KEEP_ALIVE_MS = 600;
 /** One too early is forgiven, and so is the next; whoever goes on as before is told off with the fourth. */
 const PINGS_TOLD_OFF = 4;
 

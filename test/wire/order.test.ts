@@ -2,15 +2,17 @@
 
 import { expect } from 'vitest';
 
+import { runtimeOf } from '../../src/client.js';
 import { Effect, GrpcCode, isAllowed, TimeoutError } from '../../src/index.js';
 import { FrameType } from '../support/raw-server.js';
+import { eventually } from '../support/recorder.js';
 import { question, questions, Recorder, rejection } from '../support/stage.js';
 import { allow, deny } from '../support/scripted-server.js';
 import { ask, at, describeRows } from './rows.js';
 
 describeRows('answers on a stream', ({ row, stage, options, server: listen, client: connect }) => {
   row(
-    'row 33: two checks + a second, contrary answer to the first: the first wins, and the second check gets its own',
+    'row 33: three checks + a second, contrary answer to each: the first wins, and the others are counted and dropped',
     async () => {
       const server = await stage.server({
         onStreamRequest: (request, stream) => {
@@ -21,10 +23,13 @@ describeRows('answers on a stream', ({ row, stage, options, server: listen, clie
       const client = connect(server);
       for (const one of questions(3)) expect(isAllowed(await ask(client, one))).toBe(true);
       expect(server.streams).toHaveLength(1);
+      const { counters } = runtimeOf(client).env;
+      await eventually(() => counters.duplicateAnswers === 3, 'the second answers to be counted');
+      expect(counters.unknownAnswers).toBe(0);
     },
   );
 
-  row('row 34: a check + answers for ids nobody asked: dropped, and its own answer counts', async () => {
+  row('row 34: a check + answers for ids nobody asked: counted and dropped, and its own answer counts', async () => {
     const server = await stage.server({
       onStreamRequest: (request, stream) => {
         for (let index = 0; index < 10; index += 1) stream.reply(deny({ ...request, requestId: `nobody-${index}` }));
@@ -34,6 +39,7 @@ describeRows('answers on a stream', ({ row, stage, options, server: listen, clie
     const client = connect(server);
     expect(isAllowed(await ask(client))).toBe(true);
     expect(server.streams).toHaveLength(1);
+    expect(runtimeOf(client).env.counters).toMatchObject({ unknownAnswers: 10, duplicateAnswers: 0 });
   });
 
   row(
@@ -109,14 +115,17 @@ describeRows('answers on a stream', ({ row, stage, options, server: listen, clie
     },
   );
 
-  row('row 36: a check that is a call of its own + no answer: DEADLINE_EXCEEDED, and the server is told', async () => {
-    const server = await listen();
-    const client = connect(server);
-    const asked = ask(client, question(), { metadata: { 'x-alone': 'yes' }, deadline: 100 });
-    const { connection, streamId } = await server.request(0);
-    expect(await rejection(asked, TimeoutError)).toMatchObject({ grpcCode: GrpcCode.DEADLINE_EXCEEDED });
-    expect((await connection.frame(FrameType.RST_STREAM, streamId)).payload.readUInt32BE(0)).toBe(8);
-  });
+  row(
+    'rows 9 and 36: a check that is a call of its own + no answer: DEADLINE_EXCEEDED, and the server is told',
+    async () => {
+      const server = await listen();
+      const client = connect(server);
+      const asked = ask(client, question(), { metadata: { 'x-alone': 'yes' }, deadline: 100 });
+      const { connection, streamId } = await server.request(0);
+      expect(await rejection(asked, TimeoutError)).toMatchObject({ grpcCode: GrpcCode.DEADLINE_EXCEEDED });
+      expect((await connection.frame(FrameType.RST_STREAM, streamId)).payload.readUInt32BE(0)).toBe(8);
+    },
+  );
 
   row(
     'row 37: two actions asked + an answer for others, and with one missing: only the asked count, the missing is UNSPECIFIED',

@@ -121,6 +121,24 @@ describeRows('a proxy between client and server', ({ row, stage, server: listen,
     expect(proxy.accepted).toBe(2);
   });
 
+  row('row 4: checks + FIN before headers: asked again on the next connection, and answered', async () => {
+    const server = await listen();
+    const client = connect(server);
+    const asked = questions(3).map((one) => ask(client, one));
+    const { connection } = await server.request(2);
+    server.onRequest = server.answer;
+    connection.socket.end();
+    expect((await Promise.all(asked)).every((one) => isAllowed(one))).toBe(true);
+    expect(server.ids.slice(3)).toEqual(server.ids.slice(0, 3));
+    expect(server.raw.connections).toHaveLength(2);
+  });
+
+  row('row 4: a check + FIN before headers, with no retries: UNAVAILABLE, and nothing is proven', async () => {
+    const server = await listen({ onRequest: ({ connection }) => void connection.socket.end() });
+    const error = await rejection(ask(connect(server, { maxRetries: 0 })), ConnectionError);
+    expect(error).toMatchObject({ grpcCode: GrpcCode.UNAVAILABLE, outcome: 'unknown' });
+  });
+
   row('row 4: a policy reload + FIN before headers: UNAVAILABLE, unknown, and it is not made again', async () => {
     const server = await listen({
       onOther: ({ connection }) => {

@@ -212,4 +212,16 @@ describeRows('RST_STREAM', ({ row, server: listen, client: connect }) => {
       expect(server.received).toHaveLength(2);
     },
   );
+
+  row(
+    'row 22: a check that is a call of its own + INADEQUATE_SECURITY: an error PERMISSION_DENIED, and not asked again',
+    async () => {
+      const server = await listen();
+      const asked = ask(connect(server), question(), ALONE);
+      await resetFirst(server, RstCode.INADEQUATE_SECURITY);
+      const error = await rejection(asked, ProtocolError);
+      expect(error).toMatchObject({ grpcCode: GrpcCode.PERMISSION_DENIED, outcome: 'unknown', retryable: false });
+      expect(server.received).toHaveLength(1);
+    },
+  );
 });

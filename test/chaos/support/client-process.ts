@@ -56,6 +56,10 @@ export class ClientProcess {
     return await this.hear<Said>(limitMs);
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#daemon.kill(signal);
+  }
+
   /** Tells it no more; resolves when it has ended by itself. */
   async end(): Promise<{ readonly code: number | null; readonly output: string }> {
     this.#daemon.endInput();
