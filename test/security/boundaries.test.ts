@@ -88,6 +88,42 @@ describe('questions that joined with separators would be one', () => {
   });
 });
 
+describe('a token that is rotated, which may be another identity', () => {
+  test('what was answered under the last one, and what is still asked under it: is not given to whoever asks under the next', async () => {
+    const held: (() => void)[] = [];
+    const server = await stage.server({
+      onStreamRequest: (request, stream) => {
+        const isFirst = stream.metadata.get('authorization')[0] === 'Bearer first';
+        const reply = (): void => stream.reply(isFirst ? allow(request) : deny(request));
+        if (isFirst && request.requestId === 'under way') held.push(reply);
+        else reply();
+      },
+    });
+    let token = 'first';
+    const client = stage.client(server, { deduplication: true, credentials: () => Promise.resolve(token) });
+    const known = question({ requestId: 'known' });
+    const underWay = question({ requestId: 'under way' });
+    expect(isAllowed(await client.check(known))).toBe(true);
+    expect(isAllowed(await client.check(known))).toBe(true);
+    expect(client.getDeduplicationCacheStats().hits).toBe(1);
+    const before = client.check(underWay);
+    await expect.poll(() => held.length).toBe(1);
+
+    token = 'second';
+    // Another connection reads it.
+    await client.scalePool(2);
+    await expect.poll(() => client.getDeduplicationCacheStats().size).toBe(0);
+    expect(isAllowed(await client.check(known))).toBe(false);
+    const after = client.check(underWay);
+    expect(isAllowed(await after)).toBe(false);
+    for (const reply of held) reply();
+    await before.catch(() => undefined);
+    // Nor does the late answer take the place of the new one.
+    expect(isAllowed(await client.check(underWay))).toBe(false);
+    expect(isAllowed(await client.check(known))).toBe(false);
+  });
+});
+
 describe('names of the prototype', () => {
   const before = prototypeKeys();
   afterEach(() => {
