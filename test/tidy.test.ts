@@ -123,7 +123,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: [...PLANES, 'runtime'],
   index: [...PLANES, 'runtime', 'client'],
   engine: FOUNDATION,
-  testing: [...FOUNDATION, 'transport', 'machines', 'engine', 'client', 'index'],
+  testing: [...FOUNDATION, 'transport', 'machines', 'engine', 'events', 'options', 'client', 'index'],
   cli: [...FOUNDATION, 'observe', 'events', 'machines', 'engine', 'testing', 'client', 'index'],
 };
 
