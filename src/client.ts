@@ -630,8 +630,7 @@ export class AuthzClient implements TypedEmitter {
       }
       const { response, foreign } = codec.buildResponse(decoded, requestId, actions);
       counters.foreignResults += foreign;
-      book.totals.successful++;
-      book.totals.latencySumMs += clock.now() - startedAt;
+      book.countAnswered(clock.now() - startedAt);
       return response;
     } catch (error) {
       book.totals.failed++;
@@ -675,9 +674,8 @@ export class AuthzClient implements TypedEmitter {
       const answer = await unary.exchange({ path: CHECK_BATCH, bytes, timeoutMs, signal, metadata, idempotent: true });
       const responses = this.#matchBatch(items, env.codec.decodeBatch(answer, valid.length + MAX_UNKNOWN_ANSWERS));
       const answered = responses.filter(({ error }) => error === undefined).length;
-      totals.successful += answered;
+      book.countAnswered(clock.now() - startedAt, answered);
       totals.failed += valid.length - answered;
-      totals.latencySumMs += answered * (clock.now() - startedAt);
       return responses;
     } catch (error) {
       if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) {
