@@ -2,12 +2,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { AuthzClient } from '../client.js';
 import { ConfigurationError } from '../errors.js';
-import type { FlightDump } from '../flight.js';
 import { requireWholeNumber } from '../options-schema.js';
 import { commandEngine, type EngineControls, engineCommandOf } from './engine-controls.js';
 import { Refusal, requireHost, requireMethod, requireOwnOrigin, SECURITY_HEADERS, Token } from './gate.js';
-import type { Hello } from './protocol.js';
-import { pictureOf, type Source } from './source.js';
+import { LiveSource } from './live-source.js';
+import { OpenPage } from './open-page.js';
+import { type Recording, RecordingSource } from './recording.js';
+import type { Source } from './source.js';
 import { PAGE_DIRECTORY, readStaticFile } from './static-files.js';
 
 /** An inspector that serves. */
@@ -44,15 +45,16 @@ export async function serveClient(client: AuthzClient, options: ServeOptions = {
   if (!(client instanceof AuthzClient)) {
     throw new ConfigurationError('client', 'must be a client made by createClient or createPooledClient');
   }
-  return InspectorServer.listen({ picture: () => pictureOf(client.dump(), 'live') }, options);
+  const { controls } = options;
+  return InspectorServer.listen(new LiveSource(client, () => controls?.engines() ?? []), options);
 }
 
 /**
  * Serves what `client.dump()` gave.
  * @throws ConfigurationError
  */
-export async function serveRecording(dump: FlightDump, options: ServeOptions = {}): Promise<Inspector> {
-  return InspectorServer.listen({ picture: () => pictureOf(dump, 'recording') }, options);
+export async function serveRecording(recording: Recording, options: ServeOptions = {}): Promise<Inspector> {
+  return InspectorServer.listen(new RecordingSource(recording), options);
 }
 
 class InspectorServer implements Inspector {
@@ -62,7 +64,7 @@ class InspectorServer implements Inspector {
   readonly #token = new Token();
   readonly #controlsToken = new Token();
   readonly #server: Server;
-  readonly #pages = new Set<ServerResponse>();
+  #pages = 0;
   #closed: Promise<void> | undefined;
 
   private constructor(source: Source, { controls, pageDirectory = PAGE_DIRECTORY }: ServeOptions) {
@@ -146,17 +148,16 @@ class InspectorServer implements Inspector {
   }
 
   #open(response: ServerResponse): void {
-    if (this.#pages.size >= MAX_PAGES) {
+    if (this.#pages >= MAX_PAGES) {
       throw new Refusal(503, 'stream', `${MAX_PAGES} pages watch already; close one`, { 'retry-after': '1' });
     }
-    this.#pages.add(response);
-    response.once('close', () => this.#pages.delete(response));
-    response.writeHead(200, { 'content-type': 'application/x-ndjson; charset=utf-8' });
-    const controls =
-      this.#controls === undefined ? null : { token: this.#controlsToken.text, engines: this.#controls.engines() };
-    const hello: Hello = { ...this.#source.picture(), controls };
-    response.write(`${JSON.stringify(hello)}\n`);
-    if (hello.mode === 'recording') response.end();
+    this.#pages++;
+    response.once('close', () => this.#pages--);
+    const controls = this.#controls;
+    const token = this.#controlsToken.text;
+    new OpenPage(response, this.#source, () =>
+      controls === undefined ? null : { token, engines: controls.engines() },
+    ).begin();
   }
 }
 

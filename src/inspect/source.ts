@@ -1,28 +1,18 @@
-/** What pages are told, wherever it comes from. */
-
-import type { FlightDump } from '../flight.js';
 import type { Hello } from './protocol.js';
-import { toActorView, toTransitionView } from './views.js';
 
-/** A hello, but for what the server adds to it. */
-export type Picture = Omit<Hello, 'controls'>;
-
+/** What pages are told, wherever it comes from. */
 export interface Source {
-  /** Everything, as it is now. */
-  picture(): Picture;
+  /** For one page. `onTick` is called when there may be a frame. */
+  open(onTick: () => void): Reader;
 }
 
-/** A dump, of now or of then. */
-export function pictureOf(dump: FlightDump, mode: Hello['mode']): Picture {
-  const { nowMs, startedAtMs, dumpedAt } = dump;
-  const epochMs = Date.parse(dumpedAt) - nowMs;
-  return {
-    type: 'hello',
-    mode,
-    version: dump.package.version,
-    startedAt: epochMs + startedAtMs,
-    actors: dump.actors.map(toActorView),
-    transitions: dump.transitions.map((transition) => toTransitionView(transition, (atMs) => epochMs + atMs)),
-    events: [],
-  };
+/** What one page is told. */
+export interface Reader {
+  /** There are frames after the hello. */
+  readonly isEndless: boolean;
+  /** Everything, as it is now. */
+  hello(): Omit<Hello, 'controls'>;
+  /** What is new since the last, as JSON; undefined where nothing is. */
+  frame(): string | undefined;
+  close(): void;
 }
