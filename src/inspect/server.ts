@@ -64,6 +64,7 @@ class InspectorServer implements Inspector {
   readonly #token = new Token();
   readonly #controlsToken = new Token();
   readonly #server: Server;
+  #port = 0;
   #pages = 0;
   #closed: Promise<void> | undefined;
 
@@ -92,7 +93,7 @@ class InspectorServer implements Inspector {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   close(): Promise<void> {
@@ -112,6 +113,7 @@ class InspectorServer implements Inspector {
       this.#server.once('error', (cause) => reject(listenError(cause, port)));
       this.#server.listen(port, HOST, () => {
         this.#server.unref();
+        this.#port = (this.#server.address() as AddressInfo).port;
         resolve();
       });
     });
