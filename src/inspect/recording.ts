@@ -1,6 +1,5 @@
-import type { DumpedActor, DumpedTransition } from '../flight.js';
 import type { Reader, Source } from './source.js';
-import { reasonOf, toActorView, toTransitionView } from './views.js';
+import { type Moved, reasonOf, type Shown, toActorView, toTransitionView } from './views.js';
 
 /** As much of a dump as is shown. */
 export interface Recording {
@@ -9,12 +8,12 @@ export interface Recording {
   readonly dumpedAt: string;
   readonly startedAtMs: number;
   readonly nowMs: number;
-  readonly actors: readonly DumpedActor[];
+  readonly actors: readonly Shown[];
   readonly recorder: { readonly dropped: number };
-  readonly transitions: readonly Pick<
-    DumpedTransition,
-    'sequence' | 'atMs' | 'actor' | 'machine' | 'event' | 'from' | 'to' | 'changes'
-  >[];
+  readonly transitions: readonly (Omit<Moved, 'atMs' | 'reason'> & {
+    readonly sinceStartMs: number;
+    readonly changes: object;
+  })[];
 }
 
 /** What `client.dump()` gave: all of it at once, and nothing more. */
@@ -32,8 +31,11 @@ export class RecordingSource implements Source {
         version: recording.package.version,
         startedAt: epochMs + startedAtMs,
         actors: actors.map(toActorView),
-        transitions: transitions.map(({ changes, ...transition }) =>
-          toTransitionView({ ...transition, reason: reasonOf(transition.event, changes) }, (atMs) => epochMs + atMs),
+        transitions: transitions.map(({ sinceStartMs, changes, ...transition }) =>
+          toTransitionView(
+            { ...transition, atMs: startedAtMs + sinceStartMs, reason: reasonOf(transition.event, changes) },
+            (atMs) => epochMs + atMs,
+          ),
         ),
         events: [],
         dropped: { transitions: recorder.dropped, events: 0 },

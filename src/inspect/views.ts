@@ -1,6 +1,6 @@
 /** What is known of a client, as the page sees it. */
 
-import { type ClientEventName, type ClientEvents } from '../events.js';
+import type { ClientEventName, ClientEvents } from '../events.js';
 import type { DumpedActor, FlightState } from '../flight.js';
 import type { Redactor } from '../observe/redact.js';
 import type { Entry } from '../runtime/flight-recorder.js';
@@ -12,7 +12,12 @@ const ROOT = 'client';
 /** Wall time, of a moment on the client's clock. */
 export type ToEpoch = (atMs: number) => number;
 
-export function toActorView({ actor, machine, state, context, status }: DumpedActor): ActorView {
+/** As much of a dumped actor as is shown. */
+export interface Shown extends Omit<DumpedActor, 'context'> {
+  readonly context: Readonly<Record<string, unknown>>;
+}
+
+export function toActorView({ actor, machine, state, context, status }: Shown): ActorView {
   return {
     id: actor,
     machine: machine as ActorView['machine'],
