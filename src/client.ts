@@ -632,8 +632,7 @@ export class AuthzClient implements TypedEmitter {
       }
       const { response, foreign } = codec.buildResponse(decoded, requestId, actions);
       counters.foreignResults += foreign;
-      book.totals.successful++;
-      book.totals.latencySumMs += clock.now() - startedAt;
+      book.countAnswered(clock.now() - startedAt);
       return response;
     } catch (error) {
       book.totals.failed++;
@@ -679,9 +678,8 @@ export class AuthzClient implements TypedEmitter {
       const answer = await unary.exchange(call);
       const responses = this.#matchBatch(items, env.codec.decodeBatch(answer, valid.length + MAX_UNKNOWN_ANSWERS));
       const answered = responses.filter(({ error }) => error === undefined).length;
-      totals.successful += answered;
+      book.countAnswered(clock.now() - startedAt, answered);
       totals.failed += valid.length - answered;
-      totals.latencySumMs += answered * (clock.now() - startedAt);
       return responses;
     } catch (error) {
       if (!(error instanceof AuthzClientError) || error.grpcCode !== GrpcCode.UNIMPLEMENTED) {

@@ -99,6 +99,11 @@ export class EventHub implements TypedEmitter {
   readonly #registrations = new Map<ClientEventName, readonly Registration[]>();
   readonly #warned = new Set<ClientEventName>();
   readonly #logger: SafeLogger;
+  /**
+   * Where somebody looks on: told of every event as it is emitted. It is no listener: an `error` that only it sees is one that nobody listens for.
+   * It does not throw, nor call back.
+   */
+  onlooker: ((name: ClientEventName, payload: ClientEvents[ClientEventName]) => void) | undefined;
   #queue: Delivery[] = [];
   #scheduled = false;
 
@@ -141,6 +146,7 @@ export class EventHub implements TypedEmitter {
 
   /** Queues the event for whoever listens now. Never throws, and runs no listener itself. False when nobody listens. */
   emit<Name extends ClientEventName>(name: Name, payload: ClientEvents[Name]): boolean {
+    this.onlooker?.(name, payload);
     const registrations = this.#registrations.get(name);
     if (registrations === undefined) {
       if (name === 'error') this.#logger.error({ error: payload }, 'an error that nobody listens for');

@@ -1,6 +1,6 @@
 /** Who imports whom, read from the sources and held to the design: layers, cycles, and what no file may contain. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import ts from 'typescript';
@@ -25,13 +25,16 @@ interface SourceFile {
 
 function listFiles(folder: string): string[] {
   return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => path.posix.join(folder, name.split(path.sep).join('/')));
 }
 
 /** A relative specifier as the file it means, from the root. */
-const resolve = (from: string, specifier: string): string =>
-  specifier.startsWith('.') ? path.posix.join(path.posix.dirname(from), specifier).replace(/\.js$/, '.ts') : specifier;
+function resolve(from: string, specifier: string): string {
+  if (!specifier.startsWith('.')) return specifier;
+  const source = path.posix.join(path.posix.dirname(from), specifier).replace(/\.js$/, '.ts');
+  return existsSync(path.join(ROOT, `${source}x`)) ? `${source}x` : source;
+}
 
 function importsOf(name: string, source: ts.SourceFile): Import[] {
   const imports: Import[] = [];
@@ -90,13 +93,15 @@ function read(name: string): SourceFile {
 
 const files = [...listFiles('src'), ...listFiles('machines')].map(read);
 
-/** The files at the root of `src`, which stand for layers of their own. */
+/** Files and folders that stand for layers of their own: those at the root of `src`, and what runs in a browser. */
 const ROOT_LAYERS: readonly (readonly [RegExp, string])[] = [
   [/^src\/(errors|flight|types|version)\.ts$/, 'base'],
   [/^src\/(events|event-log)\.ts$/, 'events'],
   [/^src\/(options[a-z-]*|profiles|validate-request)\.ts$/, 'options'],
   [/^src\/client\.ts$/, 'client'],
   [/^src\/index\.ts$/, 'index'],
+  [/^src\/inspect\/protocol\.ts$/, 'protocol'],
+  [/^src\/inspect\/page\//, 'page'],
 ];
 
 function layerOf(name: string): string {
@@ -124,8 +129,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   index: [...PLANES, 'runtime', 'client'],
   engine: FOUNDATION,
   testing: [...FOUNDATION, 'transport', 'machines', 'engine', 'events', 'options', 'client', 'index'],
-  cli: [...FOUNDATION, 'observe', 'events', 'machines', 'engine', 'testing', 'client', 'index'],
+  // What the inspector's server and its page say to one another; types alone.
+  protocol: [],
+  page: ['protocol'],
+  inspect: [...PLANES, 'protocol', 'runtime', 'client'],
+  cli: [...FOUNDATION, 'observe', 'events', 'machines', 'engine', 'testing', 'client', 'index', 'inspect'],
 };
+
+/** Bundled into the page of the inspector ahead of time: none of them is installed with the package. */
+const IN_PAGE = ['preact'];
 
 const isOurs = ({ to }: Import): boolean => to.startsWith('src/') || to.startsWith('machines/');
 
@@ -212,11 +224,28 @@ describe('packages', () => {
     expect(users).toEqual(['src/transport/grpc-js.ts']);
   });
 
+  test('the page of the inspector imports its own files, what is bundled into it, and of the server the protocol', () => {
+    const page = files.filter(({ name }) => layerOf(name) === 'page');
+    const foreign = page.flatMap(({ name, imports }) =>
+      imports
+        .filter(
+          (each) => !isOurs(each) && !IN_PAGE.some((known) => each.to === known || each.to.startsWith(`${known}/`)),
+        )
+        .map(({ to }) => `${name} -> ${to}`),
+    );
+    expect(foreign).toEqual([]);
+    const untyped = page.flatMap(({ name, imports }) =>
+      imports.filter(({ to, typeOnly }) => layerOf(to) === 'protocol' && !typeOnly).map(({ to }) => `${name} -> ${to}`),
+    );
+    expect(untyped).toEqual([]);
+  });
+
   test('everything imported is a dependency, or of Node', () => {
     const { dependencies } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
       dependencies: Record<string, string>;
     };
-    const unknown = files.flatMap(({ name, imports }) =>
+    const installed = files.filter(({ name }) => layerOf(name) !== 'page');
+    const unknown = installed.flatMap(({ name, imports }) =>
       imports
         .map(({ to }) => to)
         .filter((to) => !to.startsWith('src/') && !to.startsWith('machines/') && !to.startsWith('node:'))

@@ -10,6 +10,11 @@ export function loadEngine() {
   return load('engine/index.js');
 }
 
+/** @returns {Promise<typeof import('../../src/inspect/index.js')>} */
+export function loadInspect() {
+  return load('inspect/index.js');
+}
+
 /**
  * @param {string} file
  * @returns {Promise<any>}

@@ -72,12 +72,21 @@ function drawBars(title, subtitle, bars) {
 /** @typedef {import('./aims.js').Result} Result */
 
 /**
+ * What it costs to be looked at is for the aims to tell.
+ *
+ * @param {Result['load']} load
+ */
+function isLookedAt(load) {
+  return load?.inspected === true || load?.page !== undefined;
+}
+
+/**
  * Under load, and a client: beside the wire without a codec, which is none, the others could not be told apart.
  *
  * @param {Result} result
  */
 function isSteadyClient({ heat, load, kind }) {
-  return heat === 'steady' && kind !== 'limit' && load?.inspected !== true && (load?.inFlight ?? 0) > 1;
+  return heat === 'steady' && kind !== 'limit' && !isLookedAt(load) && (load?.inFlight ?? 0) > 1;
 }
 
 /** @type {readonly { file: string, title: string, figure: string, unit: string, isIn: (result: Result) => boolean }[]} */
@@ -104,7 +113,7 @@ const charts = [
     isIn: ({ heat, load, client, kind }) =>
       (heat === 'steady' || heat === 'in-flight' || heat === 'one-at-a-time') &&
       kind !== 'limit' &&
-      load?.inspected !== true &&
+      !isLookedAt(load) &&
       (client === 'check()' || client === 'grpc-js unary' || load?.streams === 8) &&
       !(client?.includes('connect') ?? false) &&
       !(client?.includes('nice') ?? false),

@@ -19,6 +19,7 @@ import { profileCpu } from './profile.js';
  * @property {import('./work.js').Size} size of a request
  * @property {'protobufjs' | 'none'} codec for workloads on the bare wire
  * @property {boolean} inspected with an inspector attached to the statecharts
+ * @property {'open' | 'closed'} [page] with the page of our own inspector open, or after it was
  * @property {string} [transport] of our client; its default where absent
  * @property {number} trials for scenarios, which repeat one event instead of filling a window
  * @property {string} fault for the scenario `fault`

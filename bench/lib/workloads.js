@@ -11,6 +11,7 @@
  * @property {import('./work.js').Size} size
  * @property {'protobufjs' | 'none'} [codec]
  * @property {boolean} [inspected]
+ * @property {'open' | 'closed'} [page] of the inspector
  */
 
 /**
@@ -69,12 +70,12 @@ const ENGINE = 'servers/engine-server.js';
 /**
  * @param {string} heat
  * @param {keyof typeof clients} clientName
- * @param {{ inFlight: number, streams?: number, connections?: number, size?: 'large', onEngine?: true, inspected?: true, inQuick?: true }} load
+ * @param {{ inFlight: number, streams?: number, connections?: number, size?: 'large', onEngine?: true, inspected?: true, page?: 'open' | 'closed', inQuick?: true }} load
  * @returns {Workload}
  */
 function workload(heat, clientName, load) {
   const client = /** @type {Client} */ (clients[clientName]);
-  const { inFlight, streams = 1, connections = 1, size = 'small', onEngine = false, inspected = false } = load;
+  const { inFlight, streams = 1, connections = 1, size = 'small', onEngine = false, inspected = false, page } = load;
   const name = [
     clientName,
     client.hasStreams ? `s${streams}` : '',
@@ -82,6 +83,7 @@ function workload(heat, clientName, load) {
     connections > 1 ? `c${connections}` : '',
     size === 'large' ? '2k' : '',
     inspected ? 'inspected' : '',
+    page === undefined ? '' : `page-${page}`,
     onEngine ? 'engine' : '',
   ];
   const title = [
@@ -91,6 +93,7 @@ function workload(heat, clientName, load) {
     connections > 1 ? `${connections} connections` : '',
     size === 'large' ? '2 KiB' : '',
     inspected ? 'inspected' : '',
+    page === undefined ? '' : `inspector's page ${page}`,
     onEngine ? 'engine' : '',
   ];
   return {
@@ -101,7 +104,15 @@ function workload(heat, clientName, load) {
     title: title.filter((part) => part !== '').join(', '),
     script: client.script,
     server: onEngine ? ENGINE : FAST_SERVER,
-    load: { inFlight, streams, connections, size, inspected, ...(client.codec && { codec: client.codec }) },
+    load: {
+      inFlight,
+      streams,
+      connections,
+      size,
+      inspected,
+      ...(page && { page }),
+      ...(client.codec && { codec: client.codec }),
+    },
     inQuick: load.inQuick ?? false,
   };
 }
@@ -115,6 +126,8 @@ export const workloads = [
   workload('steady', 'grpc-js-unary', { inFlight: 64, inQuick }),
   workload('steady', 'check', { inFlight: 64, inQuick }),
   workload('steady', 'check', { inFlight: 64, inspected: true, inQuick }),
+  workload('steady', 'check', { inFlight: 64, page: 'open' }),
+  workload('steady', 'check', { inFlight: 64, page: 'closed' }),
   workload('steady', 'nice-grpc-unary', { inFlight: 64, inQuick }),
   workload('steady', 'grpc-js-stream', { inFlight: 512, streams: 1, inQuick }),
   workload('steady', 'send', { inFlight: 512, streams: 1, inQuick }),

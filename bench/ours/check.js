@@ -2,6 +2,7 @@
 import { loadPackage } from '../lib/built.js';
 import { Meter, readSettings, serve } from '../lib/worker.js';
 import { createBodies } from '../lib/work.js';
+import { lookAt } from './inspector-page.js';
 import { clientOptions } from './options.js';
 
 const { createClient, isAllowed } = await loadPackage();
@@ -9,6 +10,7 @@ const settings = readSettings();
 const nextBody = createBodies(settings.size);
 const client = createClient(clientOptions(settings));
 await client.connect();
+if (settings.page !== undefined) await lookAt(client, settings.page);
 const meter = new Meter();
 
 async function caller() {

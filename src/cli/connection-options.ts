@@ -1,4 +1,4 @@
-/** How to reach an engine: the options that `check` and `watch` share. */
+/** How to reach an engine: the options that `check`, `watch` and `inspect` share. */
 
 import { type Command, Option } from 'commander';
 import type { PooledClientOptions } from '../index.js';

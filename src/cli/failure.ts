@@ -69,9 +69,11 @@ function configurationFailure(error: ConfigurationError, context: FailureContext
   let reason = error.message.startsWith(`${error.path}: `) ? error.message.slice(error.path.length + 2) : error.message;
   // "is required together with keyPath": who gives flags knows no paths.
   for (const [path, name] of context.flags ?? []) reason = reason.replace(new RegExp(`\\b${path}$`), name);
-  const remedy = reason.startsWith('address in use')
-    ? 'stop what listens there, or let --port 0 find a free one'
-    : `see authz ${context.command} --help`;
+  let remedy = `see authz ${context.command} --help`;
+  if (reason.startsWith('address in use')) {
+    reason = reason.replace(/;.*$/, '');
+    remedy = 'stop what listens there, or let --port 0 find a free one';
+  }
   return new CliError(`${flag}: ${oneLine(reason)}; ${remedy}`, { code: error.code, cause: error });
 }
 

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { check, configureCheck } from './check.js';
 import { configureDemo, demo } from './demo/command.js';
 import { ExitCode, type FailureContext, oneLine, toCliError, UsageError } from './failure.js';
+import { configureInspect, INSPECT_CONTEXT, inspectClient } from './inspect.js';
 import { configureReplay, replay } from './replay.js';
 import { configureServe, serve, SERVE_CONTEXT } from './serve.js';
 import { configureWatch, watch } from './watch.js';
@@ -16,11 +17,12 @@ Examples:
   $ authz serve --policies examples/policies --port 50051
   $ authz check --principal alice --roles editor --resource document:42 --action read
   $ authz watch --address 127.0.0.1:50051 --fallback 127.0.0.1:50052
+  $ authz inspect --address 127.0.0.1:50051
   $ authz replay dump.json
 
 Environment:
-  AUTHZ_ADDRESS       the engine that check and watch talk to
-  AUTHZ_TOKEN         bearer token of check and watch
+  AUTHZ_ADDRESS       the engine that check, watch and inspect talk to
+  AUTHZ_TOKEN         bearer token of check, watch and inspect
   AUTHZ_ADMIN_TOKEN   token of serve for loading policies
   AUTHZ_DEBUG=1       stack traces with errors
   NO_COLOR=1          no colours`;
@@ -89,6 +91,7 @@ function createProgram(): { command: Command; exitCode: () => number } {
   add('watch', configureWatch, watch);
   add('demo', configureDemo, demo);
   add('replay', configureReplay, replay);
+  add('inspect', configureInspect, inspectClient, INSPECT_CONTEXT);
   return { command: program, exitCode: () => exitCode };
 }
 

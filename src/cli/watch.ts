@@ -1,23 +1,21 @@
 /** `authz watch`: health and failover as they happen. */
 
 import type { Command } from 'commander';
-import { setTimeout as delay } from 'node:timers/promises';
 import { CLIENT_EVENT_NAMES, type ClientEventName, type ClientEvents } from '../events.js';
-import { type AuthzClient, createClient } from '../index.js';
-import { address, collect, milliseconds } from './arguments.js';
-import {
-  addConnectionOptions,
-  connectionContext,
-  type ConnectionFlags,
-  toClientOptions,
-} from './connection-options.js';
-import { ExitCode, type FailureContext, oneLine, toCliError } from './failure.js';
+import { connectionContext } from './connection-options.js';
+import { ExitCode, oneLine } from './failure.js';
 import { createTerminal, type Style, type Terminal } from './terminal.js';
+import {
+  addWatchingOptions,
+  createWatchingClient,
+  RETRY_MS,
+  untilAborted,
+  watchHealth,
+  type WatchingFlags,
+  withInterruption,
+} from './watching.js';
 
-export interface WatchFlags extends ConnectionFlags {
-  readonly fallback?: readonly string[];
-  readonly intervalMs: number;
-  readonly failbackMs: number;
+export interface WatchFlags extends WatchingFlags {
   readonly json?: boolean;
 }
 
@@ -30,10 +28,7 @@ Examples:
 Ends with Ctrl-C.`;
 
 export function configureWatch(command: Command): Command {
-  return addConnectionOptions(command.description('show health and failover live, a line for each event'))
-    .option('--fallback <address>', 'backup engine; several times, in order of preference', collect(address))
-    .option('--interval-ms <ms>', 'between health probes', milliseconds(10), 1_000)
-    .option('--failback-ms <ms>', 'unbroken health of the primary until traffic moves back', milliseconds(0), 1_000)
+  return addWatchingOptions(command.description('show health and failover live, a line for each event'))
     .option('--json', 'print one JSON object for each event')
     .addHelpText('after', EXAMPLES);
 }
@@ -52,89 +47,31 @@ function isOfAttempt(name: ClientEventName, payload: ClientEvents[ClientEventNam
   return 'state' in payload && (payload.state === 'connecting' || payload.state === 'idle');
 }
 
-/** Between attempts while no engine has been reached yet; from then on the client redials by itself. */
-const RETRY_MS = 1_000;
-
 /** Watches until SIGINT or SIGTERM. Resolves with the exit code. */
-export async function watch(flags: WatchFlags): Promise<number> {
-  const report = createReporter(createTerminal(), flags.json === true);
-  const interruption = new AbortController();
-  const interrupt = (): void => interruption.abort();
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
-  const context = connectionContext('watch', flags);
-  const client = toWatchingClient(flags, context);
-  /** Why the last attempt failed, while no engine has been reached. */
-  let unreachable: string | undefined;
-  try {
-    for (const name of CLIENT_EVENT_NAMES) {
-      if (UNWATCHED.has(name)) continue;
-      client.on(name, (payload) => {
-        if (unreachable === undefined || !isOfAttempt(name, payload)) report(name, payload);
-      });
-    }
-    report('watching', { address: flags.address, fallback: flags.fallback ?? [] });
-    await connectWhenPossible(client, interruption.signal, (error) => {
-      const reason = toCliError(error, context).message;
-      if (reason !== unreachable) report('unreachable', { reason, retryMs: RETRY_MS });
-      unreachable = reason;
-    });
-    unreachable = undefined;
-    const monitoring = client.createHealthMonitoringStream(flags.intervalMs);
-    await untilAborted(interruption.signal);
-    monitoring.unsubscribe();
-    return ExitCode.OK;
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
-    await client.disconnect({ timeoutMs: 1_000 });
-  }
-}
-
-function toWatchingClient(flags: WatchFlags, context: FailureContext): AuthzClient {
-  const fallbackAddresses = [...(flags.fallback ?? [])];
-  try {
-    return createClient({
-      ...toClientOptions(flags),
-      address: flags.address,
-      // A watcher wants to see an engine come back soon, and costs it next to nothing.
-      reconnect: { initialDelay: 250, maxDelay: 2_000 },
-      healthCheck: { interval: flags.intervalMs, timeout: Math.max(250, Math.min(flags.intervalMs, 5_000)) },
-      failover: { enabled: fallbackAddresses.length > 0, fallbackAddresses, failbackDelay: flags.failbackMs },
-    });
-  } catch (error) {
-    throw toCliError(error, context);
-  }
-}
-
-async function connectWhenPossible(
-  client: AuthzClient,
-  signal: AbortSignal,
-  onFailure: (error: unknown) => void,
-): Promise<void> {
-  while (!signal.aborted) {
+export function watch(flags: WatchFlags): Promise<number> {
+  return withInterruption(async (signal) => {
+    const report = createReporter(createTerminal(), flags.json === true);
+    const context = connectionContext('watch', flags);
+    const client = createWatchingClient(flags, context);
+    let isUnreachable = false;
     try {
-      await client.connect();
-      return;
-    } catch (error) {
-      onFailure(error);
-      await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      for (const name of CLIENT_EVENT_NAMES) {
+        if (UNWATCHED.has(name)) continue;
+        client.on(name, (payload) => {
+          if (!isUnreachable || !isOfAttempt(name, payload)) report(name, payload);
+        });
+      }
+      report('watching', { address: flags.address, fallback: flags.fallback ?? [] });
+      await watchHealth(client, flags.intervalMs, context, signal, (reason) => {
+        isUnreachable = true;
+        report('unreachable', { reason, retryMs: RETRY_MS });
+      });
+      isUnreachable = false;
+      await untilAborted(signal);
+      return ExitCode.OK;
+    } finally {
+      await client.disconnect({ timeoutMs: 1_000 });
     }
-  }
-}
-
-/** Holds the process open meanwhile: the client's own timers and sockets do not. */
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const hold = setInterval(() => undefined, 2 ** 31 - 1);
-    signal.addEventListener('abort', () => {
-      clearInterval(hold);
-      resolve();
-    });
   });
 }
 

@@ -1,5 +1,6 @@
 import type { OwnIds, WireId } from '../codec/wire-id.js';
 import { DeadlineWheel } from '../core/deadline-wheel.js';
+import type { LatencyHistogram } from '../core/latency-histogram.js';
 import type { Clock } from '../core/clock.js';
 import { type AuthzClientError, BackpressureError, ConnectionError, TimeoutError } from '../errors.js';
 import type { CheckInput, CheckRequest, CheckResponse } from '../types.js';
@@ -50,6 +51,8 @@ export class CheckBook {
   #bytes = 0;
   #keptActions: readonly string[] = [];
   totals = zeroTotals();
+  /** Where somebody looks: how long answers took, from being asked for to being given. */
+  latencies: LatencyHistogram | undefined;
 
   constructor(options: CheckBookOptions) {
     this.#options = options;
@@ -59,6 +62,11 @@ export class CheckBook {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Those that the application waits for. */
+  get requests(): number {
+    return this.#requests;
   }
 
   get bytes(): number {
@@ -107,10 +115,17 @@ export class CheckBook {
     return check;
   }
 
+  /** Requests were answered, each after so long. */
+  countAnswered(latencyMs: number, count = 1): void {
+    this.totals.successful += count;
+    this.totals.latencySumMs += latencyMs * count;
+    this.latencies?.add(latencyMs, count);
+  }
+
   /** A request was answered from memory, in no time. */
   countRecalled(): void {
     this.totals.total++;
-    this.totals.successful++;
+    this.countAnswered(0);
   }
 
   /** Admits one that waits on another's exchange: it has a deadline of its own and no bytes. */
@@ -189,10 +204,7 @@ export class CheckBook {
       return;
     }
     if (!this.#remove(check)) return;
-    if (check.counted) {
-      this.totals.successful++;
-      this.totals.latencySumMs += now - check.acceptedAt;
-    }
+    if (check.counted) this.countAnswered(now - check.acceptedAt);
     check.sink.answered(check, response);
     leave(check);
   }

@@ -188,6 +188,11 @@ export class DedupCache<X, V> {
     this.#epoch += 1;
   }
 
+  /** Questions that were spared the wire so far: answered from memory, or by joining a twin in flight. */
+  get spared(): number {
+    return this.#hits + this.#joined;
+  }
+
   /** `evictions` counts answers that made room for others or went in a conflict, not those that were cleared or grew old. */
   stats(): DeduplicationStats {
     const nowMs = this.#clock.now();

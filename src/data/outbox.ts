@@ -31,7 +31,7 @@ const MIN_HOLES = 32;
 const MIN_HOLE_BYTES = 65_536;
 
 export class Outbox<T extends OutboxItem> {
-  readonly #limits: OutboxLimits;
+  readonly limits: OutboxLimits;
   readonly #edges: OutboxEdges;
   readonly #ring = new RingBuffer<T>();
   /** Removed items whose slots are still in the ring. */
@@ -43,7 +43,7 @@ export class Outbox<T extends OutboxItem> {
   #peakLength = 0;
 
   constructor(limits: OutboxLimits, edges: OutboxEdges) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#edges = edges;
   }
 
@@ -67,8 +67,8 @@ export class Outbox<T extends OutboxItem> {
 
   /** False, and the item not taken, when it would exceed a bound or is queued already. */
   offer(item: T): boolean {
-    if (item.queued || this.#length >= this.#limits.maxBufferSize) return false;
-    if (this.#bytes + item.byteLength > this.#limits.maxBufferBytes) return false;
+    if (item.queued || this.#length >= this.limits.maxBufferSize) return false;
+    if (this.#bytes + item.byteLength > this.limits.maxBufferBytes) return false;
     // Its old slot would be taken for the new one.
     if (this.#holes.size > 0 && this.#holes.has(item)) this.#compact();
     item.queued = true;
@@ -76,7 +76,7 @@ export class Outbox<T extends OutboxItem> {
     this.#length += 1;
     this.#bytes += item.byteLength;
     if (this.#length > this.#peakLength) this.#peakLength = this.#length;
-    if (!this.#isHigh && this.#length >= this.#limits.highWaterMark) {
+    if (!this.#isHigh && this.#length >= this.limits.highWaterMark) {
       this.#isHigh = true;
       this.#edges.onHighWater();
     }
@@ -136,7 +136,7 @@ export class Outbox<T extends OutboxItem> {
   }
 
   #checkLowWater(): void {
-    if (!this.#isHigh || this.#length > this.#limits.lowWaterMark) return;
+    if (!this.#isHigh || this.#length > this.limits.lowWaterMark) return;
     this.#isHigh = false;
     this.#edges.onLowWater();
   }

@@ -23,10 +23,12 @@ export interface TransitionView {
   readonly at: number;
   readonly actor: string;
   readonly machine: ActorView['machine'];
+  /** Paths of the active leaf states, as in {@link ActorView.active}; none: the actor begins. */
   readonly from: readonly string[];
   readonly to: readonly string[];
+  /** Its type, as XState names it: `TRANSPORT_LOST`, `xstate.after.backoff.connection.reconnecting`. */
   readonly event: string;
-  /** What caused it, when the event says so: a reason, an error code. */
+  /** The reason that the event bears, or that the transition noted; redacted. */
   readonly cause: string | null;
 }
 
@@ -38,12 +40,16 @@ export interface ClientEventView {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-/** Sampled, never per message. Rates are per second over the last sample. */
+/** Sampled, never per message. Rates are per second, of the last second. */
 export interface Gauges {
+  /** Settled, failed ones included. */
   readonly checksPerSecond: number;
   readonly failedPerSecond: number;
+  /** Asked for by the application, and not settled. */
   readonly inFlight: number;
+  /** Answered from memory, or by joining a twin in flight. */
   readonly dedupHitsPerSecond: number;
+  /** Of the last second, from being asked for to being answered; null where nothing was answered. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly endpoints: readonly EndpointGauges[];
@@ -56,25 +62,48 @@ export interface EndpointGauges {
   readonly level: number;
   readonly active: boolean;
   readonly served: boolean;
+  /** As it was last reported: `unknown`, `serving`, `not_serving`, `service_unknown`. */
+  readonly health?: string;
+  readonly inFlight?: number;
+  readonly checksPerSecond?: number;
 }
 export interface ConnectionGauges {
   readonly id: string;
+  /** Its id. */
   readonly endpoint: string;
+  /** Written, and not answered. */
   readonly inFlight: number;
   readonly checksPerSecond: number;
+  /** Moving estimates, from being written to being answered; null before the first answer. */
+  readonly p50Ms?: number | null;
+  readonly p99Ms?: number | null;
 }
 export interface StreamGauges {
   readonly id: string;
+  /** A handle of the application's, or one of the client's own, for `check()`. */
+  readonly kind?: 'handle' | 'check';
   readonly connection: string | null;
+  /** Accepted, and not written. */
   readonly queued: number;
   readonly lowWaterMark: number;
   readonly highWaterMark: number;
+  /** Written, and not answered. */
+  readonly inFlight?: number;
+  /** Written. */
   readonly checksPerSecond: number;
+  /** Refused since it was made, its buffer being full. */
+  readonly dropped?: number;
+}
+
+/** What was made and could not be told: too many came at once, or the page did not read. Before a hello: of all that was made before. */
+export interface Dropped {
+  readonly transitions: number;
+  readonly events: number;
 }
 
 export interface Hello {
   readonly type: 'hello';
-  /** `recording`: of a dump; nothing follows. */
+  /** `recording`: of a dump; nothing follows, and the stream ends. */
   readonly mode: 'live' | 'recording';
   readonly version: string;
   readonly startedAt: number;
@@ -83,6 +112,7 @@ export interface Hello {
   readonly events: readonly ClientEventView[];
   /** Only under `authz demo --inspect`: engines that the page may kill, freeze and revive, and the token of its POSTs. */
   readonly controls: { readonly token: string; readonly engines: readonly EngineView[] } | null;
+  readonly dropped?: Dropped;
 }
 export interface EngineView {
   readonly address: string;
@@ -99,6 +129,8 @@ export interface Frame {
   readonly events: readonly ClientEventView[];
   readonly gauges: Gauges;
   readonly engines: readonly EngineView[];
+  /** Since the message before this one. */
+  readonly dropped?: Dropped;
 }
 export type Message = Hello | Frame;
 

@@ -36,6 +36,8 @@ const USER_AGENT = 'authz-engine-grpc-client/0.1.0';
 const PREFERENCE_MS = 250;
 /** Between two probes of an endpoint in doubt; the slower rounds of housekeeping keep the same pace. */
 const PROBE_INTERVAL_MS = 250;
+/** As many transitions as a flight recorder holds by default. */
+const LENT_RECORDER_SIZE = 256;
 
 /** Everything between the public face and the wire: makes the parts of one client and joins them. */
 export class ClientRuntime {
@@ -54,6 +56,8 @@ export class ClientRuntime {
   readonly #tokens: TokenSource;
   readonly #budget: RetryBudget;
   readonly #monitor: Monitor;
+  readonly #machine: ReturnType<typeof wire>;
+  readonly #scope = new EffectScope((cause) => this.#onEffectError(cause));
   #dialAheadTimer: TimerHandle;
   #sweptAt = 0;
   /** Works of several exchanges under way. */
@@ -113,6 +117,7 @@ export class ClientRuntime {
     });
     this.pool = this.#createPool();
     this.streams = this.#createStreams();
+    this.#machine = this.#wireMachine();
     this.actors = this.#createActors();
   }
 
@@ -161,6 +166,15 @@ export class ClientRuntime {
       this.#compound--;
       this.lifecycle.checkDrainedSoon();
     }
+  }
+
+  /** The flight recorder. Where that is off: one that records until `stop`; there may be one at a time. */
+  lendRecorder(): { readonly recorder: FlightRecorder; readonly stop: () => void } {
+    const { clock, flight, redactor, startedAtMs } = this.env;
+    if (flight !== undefined) return { recorder: flight, stop: () => undefined };
+    const recorder = new FlightRecorder({ size: LENT_RECORDER_SIZE, clock, startedAtMs, redactor });
+    recorder.watch(this.#machine);
+    return { recorder, stop: () => recorder.unwatch() };
   }
 
   /** Settles a check otherwise than by its answer. */
@@ -337,11 +351,8 @@ export class ClientRuntime {
     });
   }
 
-  #createActors(): Actors {
-    const { clock, options } = this.env;
+  #wireMachine(): ReturnType<typeof wire> {
     const endpoints = new Map(this.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-    const onError = (cause: unknown): void => this.#onEffectError(cause);
-    const scope = new EffectScope(onError);
     const machine = wire({
       route: this.route,
       connection: (id) => this.pool.get(id),
@@ -351,19 +362,24 @@ export class ClientRuntime {
         invariant(endpoint !== undefined, `no endpoint ${id}`);
         return endpoint;
       },
-      scope,
+      scope: this.#scope,
       start: () => this.#start(),
       drain: () => this.#drain(),
       teardown: () => this.#teardown(),
       onState: () => this.lifecycle.onState(),
     });
+    return this.env.flight?.watch(machine) ?? machine;
+  }
+
+  #createActors(): Actors {
+    const { clock, options } = this.env;
     return new Actors({
-      machine: this.env.flight?.watch(machine) ?? machine,
+      machine: this.#machine,
       input: this.#rootInput(),
       clock,
       inspect: options.inspect,
-      effects: scope,
-      onError,
+      effects: this.#scope,
+      onError: (cause) => this.#onEffectError(cause),
     });
   }
 

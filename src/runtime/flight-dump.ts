@@ -1,5 +1,6 @@
 import { DUMP_FORMAT, DUMP_VERSION, type DumpedActor, type DumpedTransition, type FlightDump } from '../flight.js';
 import type { FlightState, Json, JsonObject } from '../flight.js';
+import type { Redactor } from '../observe/redact.js';
 import { tellOptions } from '../options-told.js';
 import { PACKAGE_NAME, VERSION } from '../version.js';
 import type { Actors } from './actors.js';
@@ -7,7 +8,8 @@ import type { Environment } from './environment.js';
 import { copyState, toJsonObject } from './flight-json.js';
 import type { Entry } from './flight-recorder.js';
 
-interface ActorSnapshot {
+/** As much of an actor's snapshot as is told. XState makes a new one for each transition, so the same one says the same. */
+export interface ActorSnapshot {
   readonly value: FlightState;
   readonly context: object;
   readonly status: string;
@@ -29,25 +31,29 @@ export function dump(env: Environment, actors: Actors, stats: JsonObject): Fligh
     nowMs: clock.now(),
     options: tellOptions(options),
     stats,
-    actors: tellActors(env, actors),
+    actors: [...snapshotsOf(actors)].map(([actor, snapshot]) => tellActor(actor, snapshot, env.redactor)),
     recorder: { size: options.flightRecorderSize, recorded, dropped: recorded - transitions.length },
     transitions,
   };
 }
 
-function tellActors({ redactor }: Environment, { root }: Actors): DumpedActor[] {
-  const tell = (actor: string, snapshot: ActorSnapshot): DumpedActor => ({
+/** Of every actor by its id, the root first. */
+export function* snapshotsOf({ root }: Actors): Generator<[string, ActorSnapshot]> {
+  const own = root.getSnapshot() as unknown as ActorSnapshot;
+  yield [root.id, own];
+  for (const [id, child] of Object.entries(own.children)) {
+    if (child !== undefined) yield [id, child.getSnapshot() as ActorSnapshot];
+  }
+}
+
+export function tellActor(actor: string, snapshot: ActorSnapshot, redactor: Redactor): DumpedActor {
+  return {
     actor,
     machine: snapshot.machine.id,
     status: snapshot.status,
     state: copyState(snapshot.value),
     context: toJsonObject(snapshot.context, redactor),
-  });
-  const own = root.getSnapshot() as unknown as ActorSnapshot;
-  const children = Object.entries(own.children).flatMap(([id, child]) =>
-    child === undefined ? [] : [tell(id, child.getSnapshot() as ActorSnapshot)],
-  );
-  return [tell(root.id, own), ...children];
+  };
 }
 
 function tellTransitions({ redactor, startedAtMs }: Environment, entries: readonly Entry[]): DumpedTransition[] {

@@ -76,6 +76,7 @@ export class FlightRecorder {
   #outage: Outage | undefined;
   /** Over, but for the transitions that are under way: they are of it, and not recorded yet. */
   #ending: Outage[] = [];
+  readonly #undo: (() => void)[] = [];
 
   constructor({ size, clock, startedAtMs, redactor }: FlightRecorderOptions) {
     this.size = size;
@@ -105,10 +106,19 @@ export class FlightRecorder {
     return machine;
   }
 
+  /** Records no more. The machines are as they were before `watch`. */
+  unwatch(): void {
+    for (const undo of this.#undo.splice(0)) undo();
+  }
+
   #watch(machine: object): void {
     const logic = machine as MachineLogic;
     const transition = logic.transition;
     const begin = logic.getInitialSnapshot;
+    this.#undo.push(() => {
+      logic.transition = transition;
+      logic.getInitialSnapshot = begin;
+    });
     logic.transition = (before, event, scope) => {
       // Taken before: what its effects have other actors do comes after it.
       const sequence = ++this.#begun;

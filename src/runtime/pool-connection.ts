@@ -142,6 +142,11 @@ export class PoolConnection implements CallCarrier, Routable {
     return this.#latency.averageMs;
   }
 
+  /** Moving estimates, of answers from when they were asked on this connection; 0 before the first. */
+  get latency(): Readonly<Pick<LatencyEstimate, 'p50Ms' | 'p99Ms'>> {
+    return this.#latency;
+  }
+
   /** A check that has waited for longer is overdue. */
   get overdueMs(): number {
     return Math.max(OVERDUE_MS, OVERDUE_FACTOR * this.#latency.p99Ms);

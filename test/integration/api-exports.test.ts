@@ -102,6 +102,12 @@ describe('the package root', () => {
   );
 });
 
+describe('the subpath ./inspect', () => {
+  test('exports startInspector, and nothing of how it is made', async () => {
+    expect(Object.keys(await import('../../src/inspect/index.js'))).toEqual(['startInspector']);
+  });
+});
+
 describe('every error class', () => {
   const cause = new Error('why');
   const all: [api.AuthzClientError, string, GrpcCode, boolean][] = [

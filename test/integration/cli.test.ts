@@ -338,7 +338,7 @@ describe('a bad command line', () => {
 });
 
 describe('help and version', () => {
-  it.each([['serve'], ['check'], ['watch'], ['demo'], ['replay']])(
+  it.each([['serve'], ['check'], ['watch'], ['demo'], ['replay'], ['inspect']])(
     '%s --help: shows examples of it',
     async (command) => {
       const { code, stdout, stderr } = await runCli([command, '--help']);

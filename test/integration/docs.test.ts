@@ -187,7 +187,7 @@ describe('the commands on the pages', () => {
       expect(flags.filter((flag) => !new RegExp(`${flag}\\b`).test(stdout))).toEqual([]);
     });
 
-    test.for(['serve', 'check', 'watch', 'demo', 'replay'])(
+    test.for(['serve', 'check', 'watch', 'demo', 'replay', 'inspect'])(
       'the options of %s on the page: are the ones that its --help names',
       { timeout: 30_000 },
       async (command) => {
@@ -195,7 +195,9 @@ describe('the commands on the pages', () => {
         const actual = [...stdout.matchAll(/^ {2}(--[\w-]+)/gm)].map((match) => match[1] ?? '');
         const page = read('docs/reference/cli.md');
         const section = new RegExp(`^## ${command}$([^]*?)(?=^## )`, 'm').exec(page)?.[1] ?? '';
-        const shared = ['check', 'watch'].includes(command) ? page.slice(page.indexOf('## To reach an engine')) : '';
+        const shared = ['check', 'watch', 'inspect'].includes(command)
+          ? page.slice(page.indexOf('## To reach an engine'))
+          : '';
         const shown = [...(section + shared).matchAll(/^\| `(--[\w-]+)/gm)].map((match) => match[1] ?? '');
         expect(shown.sort()).toEqual(actual.sort());
       },

@@ -18,6 +18,7 @@ const ESM = `
 import assert from 'node:assert/strict';
 import { createClient, isAllowed, type CheckResponse } from '@authz-engine/grpc-client';
 import { startEngine } from '@authz-engine/grpc-client/engine';
+import { type Inspector, startInspector } from '@authz-engine/grpc-client/inspect';
 import { streamMachine } from '@authz-engine/grpc-client/machines';
 import { VirtualClock } from '@authz-engine/grpc-client/testing';
 
@@ -32,6 +33,11 @@ assert.equal(isAllowed(response), true);
 assert.equal(isAllowed(response, 'delete'), false);
 assert.equal(streamMachine.id, 'stream');
 assert.equal(new VirtualClock().now(), 0);
+const inspector: Inspector = await startInspector(client);
+const { origin, hash } = new URL(inspector.url);
+const stream = await fetch(origin + '/stream', { headers: { authorization: 'Bearer ' + hash.slice('#token='.length) } });
+assert.equal(stream.status, 200);
+await inspector.close();
 await client.disconnect();
 await engine.stop();
 console.log('esm works');

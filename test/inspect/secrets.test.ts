@@ -1,0 +1,125 @@
+/** Secrets, and whom and what was asked about: none of it reaches a page, even where a server or a callback says it. */
+
+import { describe, expect, test } from 'vitest';
+import { startInspector } from '../../src/inspect/index.js';
+import { type CheckInput, createClient, GrpcCode, type PooledClientOptions } from '../../src/index.js';
+import { PageReader } from '../support/inspector-page.js';
+import { allow, type Script, ScriptedStatus } from '../support/scripted-server.js';
+import { nextEvent, question, Recorder, rejection, useStage } from '../support/stage.js';
+
+const stage = useStage();
+
+/** Every secret has this in it. */
+const CANARY = 'c4n4ry';
+const TOKEN = `${CANARY}.of_the~token+1`;
+const API_KEY = `${CANARY}-of-the-key-header`;
+const CALL_TOKEN = `${CANARY}-of-one-call`;
+const ECHO = `token ${TOKEN} (Bearer ${TOKEN}), key <${API_KEY}> are not enough`;
+
+const secretQuestion = (action = 'read'): CheckInput => ({
+  requestId: `${CANARY}-request-${question().requestId}`,
+  principal: { id: `${CANARY}-alice`, roles: [`${CANARY}-role`], attributes: { ssn: `${CANARY}-of-the-principal` } },
+  resource: { kind: `${CANARY}-kind`, id: `${CANARY}-id`, attributes: { [`${CANARY}-as-a-key`]: [CANARY] } },
+  actions: [`${CANARY}-${action}`],
+  context: { deep: { er: `${CANARY}-of-the-context` } },
+});
+
+const isRead = ({ actions }: { readonly actions: readonly string[] }): boolean =>
+  actions[0]?.endsWith('-read') === true;
+
+/** Says what it was told. */
+const careless: Script = {
+  onStreamRequest: (request, stream) => {
+    if (isRead(request)) stream.reply(allow(request));
+    else stream.fail(GrpcCode.PERMISSION_DENIED, ECHO);
+  },
+  onCheck: (request) => {
+    if (isRead(request)) return allow(request);
+    throw new ScriptedStatus(GrpcCode.PERMISSION_DENIED, `${ECHO}, call <${CALL_TOKEN}> neither`);
+  },
+  onHealthCheck: () => {
+    throw new ScriptedStatus(GrpcCode.INTERNAL, ECHO);
+  },
+};
+
+describe.each([0, 256])('with a flight recorder of %i', (flightRecorderSize) => {
+  test.each(['http2', 'grpc-js'] as const)(
+    'on %s, checks, refusals, a failover and callbacks that throw: a page hears of all of them, and of no secret',
+    async (transport) => {
+      const [first, second] = [await stage.server(careless), await stage.server(careless)];
+      const options: PooledClientOptions = {
+        transport,
+        flightRecorderSize,
+        credentials: () => Promise.resolve(TOKEN),
+        metadata: { 'x-api-key': API_KEY, 'x-tenant': `${CANARY}-of-the-tenant-header` },
+        failover: { enabled: true },
+      };
+      const client = stage.pooled([first, second], options);
+      const inspector = await startInspector(client);
+      stage.onEnd(() => inspector.close());
+      const page = await PageReader.open(inspector);
+      await page.hello();
+
+      const call = { metadata: { 'x-access-token': CALL_TOKEN, 'x-note': `${CANARY}-of-a-call-header` } };
+      await client.check(secretQuestion());
+      await client.check(secretQuestion(), call);
+      await rejection(client.check(secretQuestion('write')));
+      await rejection(client.check(secretQuestion('write'), call));
+      await client.checkHealth();
+      const recorder = new Recorder();
+      const handle = client.createBidirectionalStream({
+        onResponse: () => {
+          throw new TypeError(`${CANARY} was thrown`);
+        },
+        onError: recorder.onError,
+        onEnd: recorder.onEnd,
+      });
+      handle.send({ requestId: `${CANARY}-1`, ...secretQuestion() });
+      handle.send({ requestId: `${CANARY}-2`, ...secretQuestion('write') });
+      await recorder.until(() => recorder.failures.length > 0 && stage.errors().length > 0, 'what the callback threw');
+      const moved = nextEvent(client, 'failover_completed');
+      await first.stop();
+      await moved;
+      await client.check(secretQuestion());
+      await second.stop();
+      await client.disconnect({ force: true });
+      await page.frame('the end', ({ actors }) => actors.some(({ active }) => active[0] === 'closed'));
+      const late = await PageReader.open(inspector);
+      await late.hello();
+
+      const told = page.messages.flatMap(({ events }) => events);
+      expect(told.map(({ name }) => name)).toEqual(
+        expect.arrayContaining(['connected', 'failover_completed', 'pool_connection_failed', 'error', 'disconnected']),
+      );
+      expect(told.find(({ name }) => name === 'error')?.detail).toEqual({
+        error: { name: 'AuthzClientError', code: 'ERR_AUTHZ_CALLBACK' },
+      });
+      const causes = page.messages.flatMap(({ transitions }) => transitions.map(({ cause }) => cause));
+      expect(causes.join()).toContain('are not enough');
+      expect(page.text).toContain('[redacted]');
+      expect(page.text).not.toContain(CANARY);
+      expect(late.text).not.toContain(CANARY);
+    },
+  );
+});
+
+test('an error event that a page alone hears: is logged, as one that nobody listens for', async () => {
+  const logged: string[] = [];
+  const note = (_details: object, message: string): void => void logged.push(message);
+  const { address } = await stage.server();
+  const client = createClient({
+    address,
+    logger: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: note },
+  });
+  stage.onEnd(() => client.disconnect({ force: true }));
+  const inspector = await startInspector(client);
+  stage.onEnd(() => inspector.close());
+  const page = await PageReader.open(inspector);
+  await page.hello();
+  client.on('connected', () => {
+    throw new Error('oh');
+  });
+  await client.connect();
+  await page.frame('the error', ({ events }) => events.some(({ name }) => name === 'error'));
+  expect(logged).toEqual(['an error that nobody listens for']);
+});
