@@ -6,13 +6,13 @@ import type { ActorView, ChartView, TransitionView } from '../protocol.js';
 import { Chart } from './chart.js';
 import { edgeOf } from './edges.js';
 import { lastTransitionsOf } from './entries.js';
-import { formatClock, formatSpan, formatValue } from './format.js';
+import { formatClock, formatEvent, formatSpan, formatValue } from './format.js';
 import { Chip, Mark } from './marks.js';
 import type { Model } from './model.js';
 import { toneOf, toneOfState, topState } from './tones.js';
 import type { Cursor, Scene } from './travel.js';
 
-const SHOWN_TRANSITIONS = 30;
+const SHOWN_TRANSITIONS = 8;
 
 export interface ActorPanelProps {
   readonly model: Model;
@@ -125,7 +125,7 @@ function Transitions({ transitions, at, current, onTravel }: TransitionsProps): 
                   <span class="transition-to">{to.join(', ')}</span>
                   <span class="transition-ago">{formatSpan(at - transition.at)}</span>
                   <span class="transition-why">
-                    <b>{event}</b>
+                    <b>{formatEvent(event)}</b>
                     {cause !== null && ` ${cause}`}
                   </span>
                 </button>

@@ -18,7 +18,7 @@ import { TimelinePanel } from './timeline-panel.js';
 import { TopologyPanel } from './topology-panel.js';
 import { TravelBar } from './travel-bar.js';
 import { TreePanel } from './tree-panel.js';
-import { parentsOf } from './tree.js';
+import { forestOf } from './tree.js';
 import { type Cursor, hold, sceneAt, step, travelTo } from './travel.js';
 import { INITIAL_UI, nextTheme, reduceUi, type Shortcut, type Tab, type Ui, type UiAction } from './ui.js';
 
@@ -41,7 +41,7 @@ export function App({ model, feed, feedState, charts }: AppProps): JSX.Element {
   useShortcuts(useCallback((shortcut: Shortcut) => runShortcut(shortcut, { model, ui, dispatch }), [model, ui]));
 
   const scene = sceneAt(model, cursor);
-  const parents = useMemo(() => parentsOf(scene.actors, scene.gauges), [scene.revision, scene.gauges === null]);
+  const forest = useMemo(() => forestOf(scene.actors, scene.gauges), [scene.revision, scene.gauges === null]);
   const onEntry = useCallback((entry: Entry) => onTravel(travelTo(model, cursor, entry)), [model, cursor]);
   const header = (
     <Header
@@ -65,7 +65,7 @@ export function App({ model, feed, feedState, charts }: AppProps): JSX.Element {
       </div>
     );
   }
-  const shared = { model, scene, parents, ui, dispatch };
+  const shared = { model, scene, forest, ui, dispatch };
   const isStale = feedState.kind !== 'live' && feedState.kind !== 'recording';
   return (
     <div

@@ -1,6 +1,7 @@
 /** Which arrow of a drawn statechart a transition went along. */
 
 import type { ChartView, TransitionView } from '../protocol.js';
+import { formatEvent } from './format.js';
 
 type Edge = ChartView['edges'][number];
 
@@ -20,7 +21,7 @@ export function edgeOf(chart: ChartView, { from, to, event }: TransitionView): s
 
 /** 0: not along this one. The closer its ends are to the states left and entered, the better. */
 function scoreOf(edge: Edge, from: readonly string[], to: readonly string[], event: string): number {
-  if (!isEvent(edge.event, event)) return 0;
+  if (edge.event !== event && edge.event !== formatEvent(event)) return 0;
   const source = nearness(edge.source, from);
   const target = nearness(edge.target, to);
   return source === 0 || target === 0 ? 0 : source + target;
@@ -31,11 +32,4 @@ function nearness(state: string, leaves: readonly string[]): number {
   const isAround = leaves.some((leaf) => leaf === state || leaf.startsWith(`${state}.`));
   if (isAround) return state.split('.').length;
   return 0;
-}
-
-/** XState names the event of a delay `xstate.after.backoff.connection.reconnecting`, which the chart draws as `after backoff`. */
-function isEvent(drawn: string, event: string): boolean {
-  if (drawn === event) return true;
-  const [, delay] = /^xstate\.after\.([^.]+)\./.exec(event) ?? [];
-  return delay !== undefined && drawn === `after ${delay}`;
 }

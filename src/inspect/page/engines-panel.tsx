@@ -63,11 +63,12 @@ function Engine({ engine, token }: { readonly engine: EngineView; readonly token
             type="button"
             class={`button button-${command}`}
             aria-label={`${label} ${address}`}
+            title={`${label} ${address}`}
             disabled={asked !== null}
             onClick={() => void ask(command)}
           >
             <Icon name={icon} size={12} />
-            {label}
+            <span>{label}</span>
           </button>
         ))}
       </span>

@@ -1,7 +1,7 @@
 /** The timeline's rows: transitions of the statecharts and events of the client, in the order they came. */
 
 import type { ClientEventView, TransitionView } from '../protocol.js';
-import { formatValue } from './format.js';
+import { formatEvent, formatValue } from './format.js';
 import type { History } from './history.js';
 
 export interface TransitionEntry {
@@ -36,7 +36,7 @@ export interface EntryFilter {
 
 export function transitionEntry(transition: TransitionView): TransitionEntry {
   const { at, actor, from, to, event, cause } = transition;
-  const text = `${actor} ${event} ${from.join(' ')} ${to.join(' ')} ${cause ?? ''}`.toLowerCase();
+  const text = `${actor} ${event} ${formatEvent(event)} ${from.join(' ')} ${to.join(' ')} ${cause ?? ''}`.toLowerCase();
   return { kind: 'transition', at, actor, transition, text };
 }
 

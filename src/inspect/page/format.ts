@@ -55,3 +55,10 @@ export function formatValue(value: unknown): string {
 }
 
 export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
+/** XState's own events as the charts have them: `after backoff` for `xstate.after.backoff.connection.reconnecting`. */
+export function formatEvent(type: string): string {
+  const [, delay] = /^xstate\.after\.([^.]+)\./.exec(type) ?? [];
+  if (delay !== undefined) return `after ${delay}`;
+  return type === 'xstate.init' ? 'begins' : type;
+}

@@ -3,6 +3,7 @@
 import type { Gauges } from '../protocol.js';
 
 const MIN_INTERVAL_MS = 450;
+const NEAR_MS = 2_000;
 /** Of endpoints, connections and streams, summed over all samples. */
 const MAX_FIGURES = 40_000;
 const MAX_SAMPLES = 1_200;
@@ -31,17 +32,19 @@ export class GaugeHistory {
     }
   }
 
-  /** The last sample at or before `at`; null when it is too long before, or there is none. */
-  at(at: number, toleranceMs = 2_000): Gauges | null {
+  /** The first sample after `at`, which tells of what began then; else the last one before. Null where neither is near. */
+  at(at: number): Gauges | null {
     let low = 0;
     let high = this.#samples.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#samples[middle]?.at ?? 0) <= at) low = middle + 1;
+      if ((this.#samples[middle]?.at ?? 0) < at) low = middle + 1;
       else high = middle;
     }
-    const sample = this.#samples[low - 1];
-    return sample === undefined || at - sample.at > toleranceMs ? null : sample.gauges;
+    const next = this.#samples[low];
+    if (next !== undefined && next.at - at <= NEAR_MS) return next.gauges;
+    const last = this.#samples[low - 1];
+    return last !== undefined && at - last.at <= NEAR_MS ? last.gauges : null;
   }
 
   clear(): void {

@@ -2,7 +2,7 @@
 
 import type { ActorView } from '../protocol.js';
 import { topState } from './tones.js';
-import { compareActors, ROOT } from './tree.js';
+import { type Forest, ROOT } from './tree.js';
 import type { Scene } from './travel.js';
 
 export interface Queue {
@@ -37,20 +37,16 @@ export interface Hierarchy {
   readonly waiting: readonly Stream[];
 }
 
-export function hierarchyOf({ actors, gauges }: Scene, parents: ReadonlyMap<string, string>): Hierarchy {
+export function hierarchyOf({ actors, gauges, isPast }: Scene, { children }: Forest): Hierarchy {
   const endpointGauges = new Map(gauges?.endpoints.map((each) => [each.id, each]));
   const connectionGauges = new Map(gauges?.connections.map((each) => [each.id, each]));
   const streamGauges = new Map(gauges?.streams.map((each) => [each.id, each]));
   const activeLevel = activeLevelOf(actors);
-  const children = new Map<string, ActorView[]>();
-  for (const actor of [...actors.values()].sort(compareActors)) {
-    const parent = parents.get(actor.id) ?? '';
-    const siblings = children.get(parent);
-    if (siblings === undefined) children.set(parent, [actor]);
-    else siblings.push(actor);
-  }
   const ofMachine = (parent: string, machine: ActorView['machine']): ActorView[] =>
-    (children.get(parent) ?? []).filter((actor) => actor.machine === machine);
+    (children.get(parent) ?? []).flatMap((id) => {
+      const actor = actors.get(id);
+      return actor?.machine === machine ? [actor] : [];
+    });
   const toStream = (actor: ActorView): Stream => {
     const known = streamGauges.get(actor.id);
     if (known === undefined) return { actor, checksPerSecond: null };
@@ -64,7 +60,8 @@ export function hierarchyOf({ actors, gauges }: Scene, parents: ReadonlyMap<stri
   const toEndpoint = (actor: ActorView): Endpoint => {
     const known = endpointGauges.get(actor.id);
     const level = known?.level ?? levelOf(actor);
-    const isActive = known?.active ?? activeLevel === level;
+    // Gauges are sampled: of a moment of the past, the states know better.
+    const isActive = isPast || known === undefined ? activeLevel === level : known.active;
     return { actor, level, isActive, connections: ofMachine(actor.id, 'connection').map(toConnection) };
   };
   const endpoints = ofMachine(ROOT, 'endpoint')

@@ -2,20 +2,25 @@
 
 export type Aggregate = 'mean' | 'max';
 
+/** Kept beyond what is shown, for time travel. */
+const KEPT_SECONDS = 1_200;
+
 export class Series {
   readonly seconds: number;
+  readonly #capacity: number;
   readonly #aggregate: Aggregate;
   readonly #second: Float64Array;
   readonly #value: Float64Array;
   readonly #samples: Uint32Array;
 
-  /** `seconds` is how far back it reaches. */
+  /** `seconds` is how far back its points reach. */
   constructor(seconds: number, aggregate: Aggregate) {
     this.seconds = seconds;
     this.#aggregate = aggregate;
-    this.#second = new Float64Array(seconds).fill(-1);
-    this.#value = new Float64Array(seconds);
-    this.#samples = new Uint32Array(seconds);
+    this.#capacity = Math.max(seconds, KEPT_SECONDS);
+    this.#second = new Float64Array(this.#capacity).fill(-1);
+    this.#value = new Float64Array(this.#capacity);
+    this.#samples = new Uint32Array(this.#capacity);
   }
 
   /** A null sample is none. */
@@ -52,7 +57,7 @@ export class Series {
   }
 
   #slotOf(second: number): number {
-    return ((second % this.seconds) + this.seconds) % this.seconds;
+    return ((second % this.#capacity) + this.#capacity) % this.#capacity;
   }
 }
 

@@ -3,7 +3,7 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { type Entry, type EntryFilter, filterEntries } from './entries.js';
-import { formatClock, plural } from './format.js';
+import { formatClock, formatEvent, plural } from './format.js';
 import { Icon } from './icons.js';
 import { Mark } from './marks.js';
 import type { Model } from './model.js';
@@ -149,7 +149,7 @@ function TransitionFace({ entry }: { readonly entry: Extract<Entry, { kind: 'tra
         </span>
       </span>
       <span class="entry-why" title={cause ?? undefined}>
-        <code>{event}</code>
+        <code>{formatEvent(event)}</code>
         {cause !== null && <span>{cause}</span>}
       </span>
       <time>{formatClock(entry.at)}</time>

@@ -2,10 +2,10 @@
 
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { formatCount, formatMs, formatSpan, NONE } from './format.js';
+import { formatCount, formatMs, formatSpan } from './format.js';
 import { HEALTH_SPAN_MS } from './health.js';
 import { useSize } from './hooks.js';
-import { Mark, StateName } from './marks.js';
+import { Mark } from './marks.js';
 import type { Model } from './model.js';
 import { toneOfState, topState } from './tones.js';
 import {
@@ -17,21 +17,22 @@ import {
   type TopologyLink,
   type TopologyNode,
 } from './topology.js';
+import type { Forest } from './tree.js';
 import type { Scene } from './travel.js';
 import type { UiAction } from './ui.js';
 
 export interface TopologyPanelProps {
   readonly model: Model;
   readonly scene: Scene;
-  readonly parents: ReadonlyMap<string, string>;
+  readonly forest: Forest;
   readonly selected: string;
   readonly dispatch: (action: UiAction) => void;
 }
 
-export function TopologyPanel({ model, scene, parents, selected, dispatch }: TopologyPanelProps): JSX.Element {
-  const [ref, { width }] = useSize<HTMLDivElement>();
+export function TopologyPanel({ model, scene, forest, selected, dispatch }: TopologyPanelProps): JSX.Element {
+  const [ref, size] = useSize<HTMLDivElement>();
   // Drawn anew with every message: the rates are in it.
-  const topology = width === 0 ? null : layOutTopology(scene, parents, Math.floor(width));
+  const topology = size.width === 0 ? null : layOutTopology(scene, forest, size);
   const peak = model.peakChecksPerSecond(scene.at);
   const isEmpty = topology !== null && topology.nodes.every(({ kind }) => kind === 'client');
   return (
@@ -40,8 +41,8 @@ export function TopologyPanel({ model, scene, parents, selected, dispatch }: Top
         <h2>Topology</h2>
         <p class="panel-note">checks flow from left to right</p>
       </header>
-      <div class="topology-scroll">
-        <div class="topology" ref={ref}>
+      <div class="topology-scroll" ref={ref}>
+        <div class="topology">
           {topology !== null && !isEmpty && (
             <Canvas
               topology={topology}
@@ -65,15 +66,18 @@ function emptyText({ actors }: Scene): string {
   return 'No endpoints yet: they come when the client connects.';
 }
 
-interface CanvasProps extends Omit<TopologyPanelProps, 'parents'> {
+interface CanvasProps extends Omit<TopologyPanelProps, 'forest'> {
   readonly topology: Topology;
   readonly peak: number;
 }
 
 function Canvas({ topology, peak, model, scene, selected, dispatch }: CanvasProps): JSX.Element {
-  const { width, height, nodes, links, captions } = topology;
+  const { width, height, isCompact, nodes, links, captions } = topology;
   return (
-    <div class="topology-canvas" style={{ width: `${width}px`, height: `${height}px` }}>
+    <div
+      class={`topology-canvas ${isCompact ? 'is-compact' : ''}`}
+      style={{ width: `${width}px`, height: `${height}px` }}
+    >
       <svg class="links" width={width} height={height} aria-hidden="true">
         {links.map((link) => (
           <Link key={link.id} link={link} peak={peak} isPast={scene.isPast} />
@@ -82,7 +86,7 @@ function Canvas({ topology, peak, model, scene, selected, dispatch }: CanvasProp
       {captions.map(({ level, x, y, width: captionWidth, isActive }) => (
         <p key={level} class={`level ${isActive ? 'is-active' : ''}`} style={place(x, y, captionWidth)}>
           {level === 0 ? 'primary' : `fallback ${level}`}
-          {isActive && <span> carries traffic</span>}
+          {isActive && <b>carries traffic</b>}
         </p>
       ))}
       {nodes.map((node) => (
@@ -154,8 +158,11 @@ function Node({ node, model, scene, isSelected, dispatch }: NodeProps): JSX.Elem
     return (
       <div class={classes} style={style} title={label}>
         <Mark tone={tone} size={9} />
-        <span class="node-label">{label}</span>
-        {node.checksPerSecond !== null && <span class="node-rate">{formatCount(node.checksPerSecond)}/s</span>}
+        <span class="node-label">
+          {(node.attention ?? 0) > 0 && <b>{node.attention} of </b>}
+          {label}
+        </span>
+        <Rate checksPerSecond={node.checksPerSecond} />
       </div>
     );
   }
@@ -177,30 +184,38 @@ function Node({ node, model, scene, isSelected, dispatch }: NodeProps): JSX.Elem
 }
 
 function ClientFace({ node, scene }: { readonly node: TopologyNode; readonly scene: Scene }): JSX.Element {
-  const { tone, actor, checksPerSecond, inFlight } = node;
-  const { p50Ms = null, p99Ms = null } = scene.gauges ?? {};
+  const { tone, actor } = node;
+  const { gauges } = scene;
   return (
     <>
       <span class="node-line">
         <Mark tone={tone} />
         <span class="node-label">client</span>
       </span>
-      <span class="node-state">
-        <StateName active={actor?.active ?? []} />
-      </span>
-      <span class="node-figure">
-        {formatCount(checksPerSecond)}
-        <small>/s</small>
-      </span>
-      <span class="node-small">{formatCount(inFlight)} in flight</span>
-      <span class="node-small">
-        {shortMs(p50Ms)} · {shortMs(p99Ms)}
-      </span>
+      <span class="node-state">{topState(actor?.active ?? [])}</span>
+      {gauges !== null && (
+        <>
+          <span class="node-figure">
+            {formatCount(gauges.checksPerSecond)}
+            <small>/s</small>
+          </span>
+          <span class="node-small">
+            {formatCount(gauges.inFlight)}
+            <i> in flight</i>
+          </span>
+          <span class="node-small">
+            <i>p50 </i>
+            {formatMs(gauges.p50Ms)}
+          </span>
+          <span class="node-small">
+            <i>p99 </i>
+            {formatMs(gauges.p99Ms)}
+          </span>
+        </>
+      )}
     </>
   );
 }
-
-const shortMs = (ms: number | null): string => (ms === null ? NONE : formatMs(ms));
 
 interface EndpointFaceProps {
   readonly node: TopologyNode;
@@ -209,22 +224,34 @@ interface EndpointFaceProps {
 }
 
 function EndpointFace({ node, model, scene }: EndpointFaceProps): JSX.Element {
-  const { id, tone, label, actor, checksPerSecond, inFlight, endpoint } = node;
+  const { id, tone, label, actor, checksPerSecond, inFlight } = node;
   return (
     <>
       <span class="node-line">
         <Mark tone={tone} />
         <span class="node-label mono">{label}</span>
-        {endpoint?.isActive === true && <span class="badge">active</span>}
       </span>
       <span class="node-line">
         <span class="node-state">{topState(actor?.active ?? [])}</span>
-        <span class="node-rate">
-          {formatCount(checksPerSecond)}/s<i> · {formatCount(inFlight)} in flight</i>
-        </span>
+        <Rate checksPerSecond={checksPerSecond} inFlight={inFlight} />
       </span>
       <HealthStrip actor={id} model={model} at={scene.at} />
     </>
+  );
+}
+
+interface RateProps {
+  readonly checksPerSecond: number | null;
+  readonly inFlight?: number | null;
+}
+
+function Rate({ checksPerSecond, inFlight = null }: RateProps): JSX.Element | null {
+  if (checksPerSecond === null) return null;
+  return (
+    <span class="node-rate">
+      {formatCount(checksPerSecond)}/s
+      {inFlight !== null && <i> · {formatCount(inFlight)} in flight</i>}
+    </span>
   );
 }
 
@@ -259,7 +286,7 @@ function HealthStrip({
 
 function ConnectionFace({ node }: { readonly node: TopologyNode }): JSX.Element {
   const { tone, label, actor, checksPerSecond, inFlight } = node;
-  const isCarrying = tone === 'ok' || (checksPerSecond ?? 0) > 0;
+  const isCarrying = checksPerSecond !== null && (tone === 'ok' || checksPerSecond > 0);
   return (
     <>
       <span class="node-line">
@@ -284,7 +311,7 @@ function StreamFace({ node }: { readonly node: TopologyNode }): JSX.Element {
       <Mark tone={tone} size={9} />
       <span class="node-label">{label}</span>
       {queue !== undefined && <QueueBar {...queue} />}
-      <span class="node-rate">{formatCount(checksPerSecond)}/s</span>
+      <Rate checksPerSecond={checksPerSecond} />
     </>
   );
 }

@@ -2,9 +2,10 @@
 
 import type { ActorView } from '../protocol.js';
 import { type Connection, type Endpoint, hierarchyOf, type Queue, type Stream } from './hierarchy.js';
-import { type Tone, toneOf, worstTone } from './tones.js';
-import { ROOT } from './tree.js';
+import { countTones, type Tone, toneOf, worstTone } from './tones.js';
+import { type Forest, ROOT } from './tree.js';
 import type { Scene } from './travel.js';
+import { clamp } from './window.js';
 
 export interface TopologyNode {
   /** The actor's, or that of a group. */
@@ -23,6 +24,8 @@ export interface TopologyNode {
   readonly inFlight: number | null;
   readonly endpoint?: { readonly level: number; readonly isActive: boolean };
   readonly queue?: Queue;
+  /** Of a group: how many have its tone, where that calls for attention. */
+  readonly attention?: number;
 }
 
 export interface TopologyLink {
@@ -48,6 +51,7 @@ export interface LevelCaption {
 export interface Topology {
   readonly width: number;
   readonly height: number;
+  readonly isCompact: boolean;
   readonly nodes: readonly TopologyNode[];
   readonly links: readonly TopologyLink[];
   readonly captions: readonly LevelCaption[];
@@ -55,10 +59,13 @@ export interface Topology {
 
 /** Beyond these a group stands for the rest. */
 export const MAX_ENDPOINTS = 10;
-export const MAX_CONNECTIONS = 4;
-export const MAX_STREAMS = 6;
-/** Of all endpoints together, so that the whole stays in sight. */
-const STREAM_BUDGET = 30;
+const MAX_CONNECTIONS = 4;
+const MAX_STREAMS = 6;
+/** Of all endpoints together, so that the whole stays near enough in sight. */
+const CONNECTION_BUDGET = 12;
+const STREAM_BUDGET = 24;
+/** More on one connection say nothing one by one: their group stands for them. */
+const MANY_STREAMS = 12;
 
 /** Below this width columns shrink and streams are drawn within their connection's column. */
 export const COMPACT_WIDTH = 560;
@@ -75,7 +82,7 @@ interface Column {
   readonly width: number;
 }
 
-const HEIGHTS = { client: 112, endpoint: 74, connection: 42, stream: 23, more: 21 } as const;
+const HEIGHTS = { client: 124, endpoint: 74, connection: 42, stream: 23, more: 21 } as const;
 const GAPS = { endpoint: 12, connection: 8, stream: 4 } as const;
 const CAPTION_HEIGHT = 19;
 
@@ -83,17 +90,18 @@ function columnsOf(width: number): Columns {
   if (width < COMPACT_WIDTH) {
     // Streams begin a little to the right of their connection, below it.
     const client = 64;
-    const rest = width - client - 24 - 20;
-    const endpoint = Math.round(rest * 0.5);
-    const connectionX = client + 24 + endpoint + 20;
+    const trunk = 18;
+    const branch = 14;
+    const endpoint = Math.round((width - client - trunk - branch) * 0.495);
+    const connectionX = client + trunk + endpoint + branch;
     return {
       client: { x: 0, width: client },
-      endpoint: { x: client + 24, width: endpoint },
+      endpoint: { x: client + trunk, width: endpoint },
       connection: { x: connectionX, width: width - connectionX },
       stream: { x: connectionX + 10, width: width - connectionX - 10 },
     };
   }
-  const client = 112;
+  const client = 116;
   const endpoint = Math.min(236, Math.max(168, Math.round(width * 0.25)));
   const connection = Math.min(180, Math.max(124, Math.round(width * 0.185)));
   const stream = Math.min(280, Math.max(144, Math.round(width * 0.23)));
@@ -110,20 +118,38 @@ function columnsOf(width: number): Columns {
   };
 }
 
+interface Limits {
+  readonly connections: number;
+  readonly streams: number;
+}
+
+function limitsFor(endpoints: readonly Endpoint[]): Limits {
+  const connections = clamp(Math.floor(CONNECTION_BUDGET / Math.max(1, endpoints.length)), 1, MAX_CONNECTIONS);
+  const shown = endpoints.flatMap((each) => each.connections.slice(0, connections));
+  const rows = shown.filter(({ streams }) => streams.length > 0 && streams.length <= MANY_STREAMS).length;
+  return { connections, streams: clamp(Math.floor(STREAM_BUDGET / Math.max(1, rows)), 1, MAX_STREAMS) };
+}
+
 /** Sums that keep "not sampled" apart from none. */
 const add = (sum: number | null, value: number | null): number | null => (value === null ? sum : (sum ?? 0) + value);
 
 const totalOf = (nodes: readonly { readonly checksPerSecond: number | null }[]): number | null =>
   nodes.reduce<number | null>((sum, { checksPerSecond }) => add(sum, checksPerSecond), null);
 
-export function layOutTopology(scene: Scene, parents: ReadonlyMap<string, string>, width: number): Topology {
-  const { endpoints, waiting } = hierarchyOf(scene, parents);
-  return new Layout(scene, Math.max(300, width)).place(endpoints, waiting);
+/** `size` is what is in sight; the whole may be higher. */
+export function layOutTopology(
+  scene: Scene,
+  forest: Forest,
+  size: { readonly width: number; readonly height: number },
+): Topology {
+  const { endpoints, waiting } = hierarchyOf(scene, forest);
+  return new Layout(scene, Math.max(300, size.width), size.height).place(endpoints, waiting);
 }
 
 class Layout {
   readonly #scene: Scene;
   readonly #width: number;
+  readonly #sightHeight: number;
   readonly #columns: Columns;
   readonly #isCompact: boolean;
   readonly #nodes: TopologyNode[] = [];
@@ -131,17 +157,17 @@ class Layout {
   readonly #captions: LevelCaption[] = [];
   #y = 0;
 
-  constructor(scene: Scene, width: number) {
+  constructor(scene: Scene, width: number, sightHeight: number) {
     this.#scene = scene;
     this.#width = width;
+    this.#sightHeight = sightHeight;
     this.#columns = columnsOf(width);
     this.#isCompact = width < COMPACT_WIDTH;
   }
 
   place(endpoints: readonly Endpoint[], waiting: readonly Stream[]): Topology {
     const shown = endpoints.slice(0, MAX_ENDPOINTS);
-    const connections = shown.reduce((sum, each) => sum + Math.min(MAX_CONNECTIONS, each.connections.length), 0);
-    const streamLimit = Math.max(1, Math.min(MAX_STREAMS, Math.floor(STREAM_BUDGET / Math.max(1, connections))));
+    const limits = limitsFor(shown);
     const client = this.#scene.actors.get(ROOT);
     const anchors: Anchor[] = [];
     let level: number | null = null;
@@ -150,12 +176,12 @@ class Layout {
         level = endpoint.level;
         this.#placeCaption(endpoint);
       }
-      anchors.push(this.#placeEndpoint(endpoint, streamLimit));
+      anchors.push(this.#placeEndpoint(endpoint, limits));
     }
     const hidden = endpoints.slice(MAX_ENDPOINTS);
     if (hidden.length > 0) {
       this.#placeMore(
-        `+${hidden.length} endpoints`,
+        `${hidden.length} more endpoints`,
         'more-endpoints',
         this.#columns.endpoint,
         hidden.map(({ actor }) => actor),
@@ -172,7 +198,14 @@ class Layout {
     }
     const height = Math.max(this.#y, HEIGHTS.client);
     if (client !== undefined) this.#placeClient(client, anchors, height);
-    return { width: this.#width, height, nodes: this.#nodes, links: this.#links, captions: this.#captions };
+    return {
+      width: this.#width,
+      height,
+      isCompact: this.#isCompact,
+      nodes: this.#nodes,
+      links: this.#links,
+      captions: this.#captions,
+    };
   }
 
   #placeCaption({ level, isActive }: Endpoint): void {
@@ -186,7 +219,9 @@ class Layout {
     const nodeHeight = HEIGHTS.client;
     // Beside the middle of what it leads to, so that the links fan out evenly.
     const middles = anchors.map(({ y }) => y);
-    const middle = middles.length === 0 ? height / 2 : (Math.min(...middles) + Math.max(...middles)) / 2;
+    const whole = middles.length === 0 ? height / 2 : (Math.min(...middles) + Math.max(...middles)) / 2;
+    // And in sight, where the whole is not.
+    const middle = height > this.#sightHeight ? Math.min(whole, this.#sightHeight / 2) : whole;
     const y = Math.max(0, Math.min(height - nodeHeight, middle - nodeHeight / 2));
     const { gauges } = this.#scene;
     this.#nodes.unshift({
@@ -201,16 +236,16 @@ class Layout {
     }
   }
 
-  #placeEndpoint(endpoint: Endpoint, streamLimit: number): Anchor {
+  #placeEndpoint(endpoint: Endpoint, limits: Limits): Anchor {
     const { actor, level, isActive, connections } = endpoint;
     const top = this.#y;
     const anchors = connections
-      .slice(0, MAX_CONNECTIONS)
-      .map((connection) => this.#placeConnection(connection, isActive, streamLimit));
-    const hidden = connections.slice(MAX_CONNECTIONS);
+      .slice(0, limits.connections)
+      .map((connection) => this.#placeConnection(connection, isActive, limits.streams));
+    const hidden = connections.slice(limits.connections);
     if (hidden.length > 0) {
       const rates = totalOf(hidden);
-      const label = `+${hidden.length} connections`;
+      const label = `${hidden.length} more`;
       this.#placeMore(
         label,
         `${actor.id}/more`,
@@ -241,15 +276,16 @@ class Layout {
     const { actor, checksPerSecond, inFlight, streams } = connection;
     const top = this.#y;
     if (this.#isCompact) this.#y += HEIGHTS.connection + GAPS.stream;
+    const isCrowd = streams.length > MANY_STREAMS;
     // One more in place of a group of one.
-    const limit = streams.length === streamLimit + 1 ? streams.length : streamLimit;
+    const limit = isCrowd ? 0 : streams.length === streamLimit + 1 ? streams.length : streamLimit;
     const anchors = streams.slice(0, limit).map((stream) => this.#placeStream(stream, isActive));
     const hidden = streams.slice(limit);
     if (hidden.length > 0) {
       const rate = totalOf(hidden);
       anchors.push(
         this.#placeMore(
-          `+${hidden.length} streams`,
+          isCrowd ? `${hidden.length} streams` : `${hidden.length} more`,
           `${actor.id}/more`,
           this.#columns.stream,
           hidden.map((each) => each.actor),
@@ -289,10 +325,12 @@ class Layout {
     const { x, width } = column;
     const y = this.#y;
     const height = HEIGHTS.more;
+    const counts = countTones(of);
     const tone = worstTone(of.map(toneOf));
+    const attention = tone === 'ok' || tone === 'idle' || tone === 'off' ? 0 : counts[tone];
     this.#nodes.push({
       ...{ id, kind: 'more', x, y, width, height, tone, label, actor: undefined },
-      ...{ checksPerSecond: rate, inFlight: null },
+      ...{ checksPerSecond: rate, inFlight: null, attention },
     });
     this.#y += height + GAPS.stream;
     return { id, x, y: y + height / 2, tone, rate: rate ?? 0, isActive: false };

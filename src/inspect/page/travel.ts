@@ -12,6 +12,8 @@ export interface Cursor {
   /** The newest transition when travelling began: what came later is not shown until the return. */
   readonly heldSequence: number;
   readonly heldAt: number;
+  /** As they were when the present was held still; undefined after a step into the past. */
+  readonly gauges?: Gauges | null;
 }
 
 /** The client at one moment. */
@@ -33,7 +35,7 @@ export function sceneAt(model: Model, cursor: Cursor | null): Scene {
     revision: `${actorsVersion}@${cursor.sequence}/${cursor.at}`,
     at: cursor.at,
     actors: actorsAt(model, cursor),
-    gauges: model.gaugeHistory.at(cursor.at),
+    gauges: cursor.gauges === undefined ? model.gaugeHistory.at(cursor.at) : cursor.gauges,
   };
 }
 
@@ -68,8 +70,8 @@ function undone(entries: History<Entry>, sequence: number): Map<string, readonly
 
 /** The present, held still. */
 export function hold(model: Model): Cursor {
-  const { lastSequence, now } = model;
-  return { sequence: lastSequence, at: now, heldSequence: lastSequence, heldAt: now };
+  const { lastSequence, now, gauges } = model;
+  return { sequence: lastSequence, at: now, heldSequence: lastSequence, heldAt: now, gauges };
 }
 
 /** The moment of an entry: after its transition, or after the last one before an event. */

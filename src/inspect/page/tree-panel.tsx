@@ -7,7 +7,7 @@ import { Icon } from './icons.js';
 import { Mark } from './marks.js';
 import { SearchField } from './search-field.js';
 import { countTones, type Tone, topState } from './tones.js';
-import { moveInTree, type TreeKey, type TreeRow, treeRows } from './tree.js';
+import { type Forest, moveInTree, type TreeKey, type TreeRow, treeRows } from './tree.js';
 import type { Scene } from './travel.js';
 import type { Ui, UiAction } from './ui.js';
 import { VirtualList } from './virtual-list.js';
@@ -26,16 +26,16 @@ const KEYS: ReadonlySet<string> = new Set<TreeKey>([
 
 export interface TreePanelProps {
   readonly scene: Scene;
-  readonly parents: ReadonlyMap<string, string>;
+  readonly forest: Forest;
   readonly ui: Ui;
   readonly dispatch: (action: UiAction) => void;
 }
 
-export function TreePanel({ scene, parents, ui, dispatch }: TreePanelProps): JSX.Element {
-  const { treeQuery: query, collapsed, selected } = ui;
+export function TreePanel({ scene, forest, ui, dispatch }: TreePanelProps): JSX.Element {
+  const { treeQuery: query, expanded, selected } = ui;
   const rows = useMemo(
-    () => treeRows(scene.actors, parents, { query, collapsed }),
-    [scene.revision, parents, query, collapsed],
+    () => treeRows(scene.actors, forest, { query, expanded }),
+    [scene.revision, forest, query, expanded],
   );
   const [focused, setFocused] = useState(selected);
   useEffect(() => setFocused(selected), [selected]);
@@ -47,8 +47,9 @@ export function TreePanel({ scene, parents, ui, dispatch }: TreePanelProps): JSX
       if (focusedIndex !== -1) dispatch({ type: 'select', actor: focused });
     } else if (KEYS.has(event.key)) {
       const move = moveInTree(rows, focused, event.key as TreeKey);
-      if (move?.toggle !== undefined && move.toggle !== null) dispatch({ type: 'toggleActor', actor: move.toggle });
-      if (move !== null) setFocused(move.focus);
+      if (move === null) return;
+      setFocused(move.focus);
+      if (move.expand !== null) dispatch({ type: 'expand', actor: move.focus, isExpanded: move.expand });
     } else return;
     event.preventDefault();
   };
@@ -125,13 +126,13 @@ function Row({ row, isSelected, isFocused, dispatch }: RowProps): JSX.Element {
       title={`${actor.id}: ${actor.active.join(', ')}`}
       onClick={() => dispatch({ type: 'select', actor: actor.id })}
     >
-      <span class="indent" style={{ width: `${(level - 1) * 14}px` }} />
+      <span class="indent" style={{ width: `${(level - 1) * 12}px` }} />
       {children > 0 ? (
         <span
           class={`twisty ${isExpanded ? 'is-open' : ''}`}
           onClick={(event) => {
             event.stopPropagation();
-            dispatch({ type: 'toggleActor', actor: actor.id });
+            dispatch({ type: 'expand', actor: actor.id, isExpanded: !isExpanded });
           }}
         >
           <Icon name="twisty" size={12} />

@@ -20,8 +20,11 @@ export interface TreeRow {
 
 export interface TreeOptions {
   readonly query: string;
-  readonly collapsed: ReadonlySet<string>;
+  /** Opened or closed by hand. */
+  readonly expanded: ReadonlyMap<string, boolean>;
 }
+
+const MAX_LEVEL = 8;
 
 const MACHINE_ORDER: Readonly<Record<ActorView['machine'], number>> = {
   client: 0,
@@ -31,15 +34,44 @@ const MACHINE_ORDER: Readonly<Record<ActorView['machine'], number>> = {
   stream: 4,
 };
 
-const byNumber = new Intl.Collator('en', { numeric: true });
+const byText = new Intl.Collator('en', { numeric: true });
 
 /** `stream-3` before `stream-10`, machines in the order of the tree. */
 export function compareActors(one: ActorView, other: ActorView): number {
-  return MACHINE_ORDER[one.machine] - MACHINE_ORDER[other.machine] || byNumber.compare(one.id, other.id);
+  if (one.machine !== other.machine) return MACHINE_ORDER[one.machine] - MACHINE_ORDER[other.machine];
+  // Of these there may be thousands, and collation is slow: their ids differ in a number at the end alone.
+  if (one.machine === 'connection' || one.machine === 'stream') {
+    return one.id.length - other.id.length || (one.id < other.id ? -1 : 1);
+  }
+  return byText.compare(one.id, other.id);
 }
 
-/** By id: whose it is. Every connection is an endpoint's, and every stream the connection's that it last rode on, where they are known. */
-export function parentsOf(actors: ReadonlyMap<string, ActorView>, gauges: Gauges | null): Map<string, string> {
+/** Whose every actor is. Made once for each change of actors or states, and used by all that shows them. */
+export interface Forest {
+  readonly parents: ReadonlyMap<string, string>;
+  /** Ids, in order; under null, the roots. */
+  readonly children: ReadonlyMap<string | null, readonly string[]>;
+}
+
+export function forestOf(actors: ReadonlyMap<string, ActorView>, gauges: Gauges | null): Forest {
+  const parents = parentsOf(actors, gauges);
+  const groups = new Map<string | null, ActorView[]>();
+  for (const actor of actors.values()) {
+    const parent = parents.get(actor.id) ?? null;
+    // Without a client in sight its children are roots.
+    const key = parent !== null && actors.has(parent) ? parent : null;
+    const siblings = groups.get(key);
+    if (siblings === undefined) groups.set(key, [actor]);
+    else siblings.push(actor);
+  }
+  const children = new Map(
+    [...groups].map(([key, siblings]) => [key, siblings.sort(compareActors).map(({ id }) => id)]),
+  );
+  return { parents, children };
+}
+
+/** Every connection is an endpoint's, and every stream the connection's that it last rode on, where they are known. */
+function parentsOf(actors: ReadonlyMap<string, ActorView>, gauges: Gauges | null): Map<string, string> {
   const ridden = new Map(gauges?.streams.map(({ id, connection }) => [id, connection]));
   const served = new Map(gauges?.connections.map(({ id, endpoint }) => [id, endpoint]));
   const parents = new Map<string, string>();
@@ -60,50 +92,38 @@ function endpointOf(address: unknown): string | null {
   return text === null ? null : `endpoint:${text}`;
 }
 
-/** Rows in the order they are shown. With a query, those that match and what leads to them, whatever is collapsed. */
+/** More actors than these, and connections begin closed. */
+const MANY_ACTORS = 150;
+
+/** Rows in the order they are shown. With a query, those that match and what leads to them, whatever is closed. */
 export function treeRows(
   actors: ReadonlyMap<string, ActorView>,
-  parents: ReadonlyMap<string, string>,
-  { query, collapsed }: TreeOptions,
+  { parents, children }: Forest,
+  { query, expanded }: TreeOptions,
 ): TreeRow[] {
-  const childrenOf = group(actors, parents);
   const words = query
     .toLowerCase()
     .split(/\s+/)
     .filter((word) => word !== '');
   const shown = words.length === 0 ? null : matching(actors, parents, words);
   const rows: TreeRow[] = [];
-  const visit = (siblings: readonly ActorView[], level: number, parent: string | null): void => {
-    const visible = shown === null ? siblings : siblings.filter(({ id }) => shown.has(id));
-    for (const [index, actor] of visible.entries()) {
+  const visit = (siblings: readonly string[], level: number, parent: string | null): void => {
+    const visible = shown === null ? siblings : siblings.filter((id) => shown.has(id));
+    for (const [index, id] of visible.entries()) {
+      const actor = actors.get(id);
       // A parent that is its own descendant would lead around for ever; no server should tell of one.
-      if (level > 8) return;
-      const children = childrenOf.get(actor.id) ?? [];
-      const isExpanded = children.length > 0 && (shown !== null || !collapsed.has(actor.id));
+      if (actor === undefined || level > MAX_LEVEL) continue;
+      const own = children.get(id) ?? [];
+      const isOpen =
+        shown !== null || (expanded.get(id) ?? (actor.machine !== 'connection' || actors.size <= MANY_ACTORS));
+      const isExpanded = own.length > 0 && isOpen;
       const place = { level, position: index + 1, siblings: visible.length, parent };
-      rows.push({ actor, tone: toneOf(actor), ...place, children: children.length, isExpanded });
-      if (isExpanded) visit(children, level + 1, actor.id);
+      rows.push({ actor, tone: toneOf(actor), ...place, children: own.length, isExpanded });
+      if (isExpanded) visit(own, level + 1, id);
     }
   };
-  visit(childrenOf.get(null) ?? [], 1, null);
+  visit(children.get(null) ?? [], 1, null);
   return rows;
-}
-
-function group(
-  actors: ReadonlyMap<string, ActorView>,
-  parents: ReadonlyMap<string, string>,
-): Map<string | null, ActorView[]> {
-  const children = new Map<string | null, ActorView[]>();
-  for (const actor of actors.values()) {
-    const parent = parents.get(actor.id) ?? null;
-    // Without a client in sight its children are roots.
-    const key = parent !== null && actors.has(parent) ? parent : null;
-    const siblings = children.get(key);
-    if (siblings === undefined) children.set(key, [actor]);
-    else siblings.push(actor);
-  }
-  for (const siblings of children.values()) siblings.sort(compareActors);
-  return children;
 }
 
 function matching(
@@ -126,8 +146,8 @@ export type TreeKey = 'ArrowUp' | 'ArrowDown' | 'ArrowLeft' | 'ArrowRight' | 'Ho
 
 export interface TreeMove {
   readonly focus: string;
-  /** An actor to collapse or to expand. */
-  readonly toggle: string | null;
+  /** Whether to open or to close it; null for neither. */
+  readonly expand: boolean | null;
 }
 
 const PAGE_ROWS = 10;
@@ -138,10 +158,10 @@ export function moveInTree(rows: readonly TreeRow[], focused: string | null, key
   const row = rows[index];
   const first = rows[0];
   if (first === undefined) return null;
-  if (row === undefined) return { focus: first.actor.id, toggle: null };
+  if (row === undefined) return { focus: first.actor.id, expand: null };
   const to = (target: number): TreeMove | null => {
     const found = rows[Math.max(0, Math.min(rows.length - 1, target))];
-    return found === undefined ? null : { focus: found.actor.id, toggle: null };
+    return found === undefined ? null : { focus: found.actor.id, expand: null };
   };
   switch (key) {
     case 'ArrowUp':
@@ -158,9 +178,9 @@ export function moveInTree(rows: readonly TreeRow[], focused: string | null, key
       return to(rows.length - 1);
     case 'ArrowRight':
       if (row.children === 0) return null;
-      return row.isExpanded ? to(index + 1) : { focus: row.actor.id, toggle: row.actor.id };
+      return row.isExpanded ? to(index + 1) : { focus: row.actor.id, expand: true };
     case 'ArrowLeft':
-      if (row.isExpanded) return { focus: row.actor.id, toggle: row.actor.id };
-      return row.parent === null ? null : { focus: row.parent, toggle: null };
+      if (row.isExpanded) return { focus: row.actor.id, expand: false };
+      return row.parent === null ? null : { focus: row.parent, expand: null };
   }
 }

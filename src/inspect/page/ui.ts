@@ -13,7 +13,8 @@ export interface Ui {
   /** Null: the present. */
   readonly cursor: Cursor | null;
   readonly treeQuery: string;
-  readonly collapsed: ReadonlySet<string>;
+  /** Actors that were opened or closed by hand. */
+  readonly expanded: ReadonlyMap<string, boolean>;
   readonly filter: Omit<EntryFilter, 'actor'> & { readonly isOfSelected: boolean };
   /** Of a narrow screen. */
   readonly tab: Tab;
@@ -25,7 +26,7 @@ export const INITIAL_UI: Ui = {
   selected: ROOT,
   cursor: null,
   treeQuery: '',
-  collapsed: new Set(),
+  expanded: new Map(),
   filter: { query: '', kind: 'all', isOfSelected: false },
   tab: 'topology',
   theme: 'auto',
@@ -36,8 +37,7 @@ export type UiAction =
   | { readonly type: 'select'; readonly actor: string }
   | { readonly type: 'travel'; readonly cursor: Cursor | null }
   | { readonly type: 'searchTree'; readonly query: string }
-  | { readonly type: 'toggleActor'; readonly actor: string }
-  | { readonly type: 'collapse'; readonly actors: readonly string[] }
+  | { readonly type: 'expand'; readonly actor: string; readonly isExpanded: boolean }
   | { readonly type: 'filter'; readonly change: Partial<Ui['filter']> }
   | { readonly type: 'showTab'; readonly tab: Tab }
   | { readonly type: 'setTheme'; readonly theme: Theme }
@@ -51,10 +51,8 @@ export function reduceUi(ui: Ui, action: UiAction): Ui {
       return { ...ui, cursor: action.cursor };
     case 'searchTree':
       return { ...ui, treeQuery: action.query };
-    case 'toggleActor':
-      return { ...ui, collapsed: toggled(ui.collapsed, action.actor) };
-    case 'collapse':
-      return { ...ui, collapsed: new Set([...ui.collapsed, ...action.actors]) };
+    case 'expand':
+      return { ...ui, expanded: new Map([...ui.expanded, [action.actor, action.isExpanded]]) };
     case 'filter':
       return { ...ui, filter: { ...ui.filter, ...action.change } };
     case 'showTab':
@@ -64,12 +62,6 @@ export function reduceUi(ui: Ui, action: UiAction): Ui {
     case 'showHelp':
       return { ...ui, isHelpOpen: action.isOpen };
   }
-}
-
-function toggled(set: ReadonlySet<string>, item: string): ReadonlySet<string> {
-  const next = new Set(set);
-  if (!next.delete(item)) next.add(item);
-  return next;
 }
 
 const NEXT_THEME: Readonly<Record<Theme, Theme>> = { auto: 'dark', dark: 'light', light: 'auto' };
