@@ -245,18 +245,11 @@ export class InspectedWorld {
     const address = endpoint.replace('endpoint:', '');
     this.#tell('health_status_change', { status: 'NOT_SERVING', previous: 'SERVING', address });
     const levels = this.#options.levels;
-    const isServed = (level: number): boolean =>
-      (levels[level] ?? []).some(
-        (each) => this.#actors.get(`endpoint:${each}`)?.active[0]?.startsWith('serving') === true,
-      );
-    if (this.#activeLevel < 0 || isServed(this.#activeLevel)) return;
-    const next = levels.findIndex((_, level) => isServed(level));
+    if (this.#activeLevel < 0 || this.#isServed(this.#activeLevel)) return;
+    const next = levels.findIndex((_, level) => this.#isServed(level));
     this.#failing = 0.35;
     if (next === -1) {
-      this.#activeLevel = -1;
-      this.#route(-1, 'reconnecting', 'LEVEL_LOST', reason);
-      this.#tell('failover_failed', { address, error: 'no endpoint is served' });
-      for (const { id } of this.#of('stream')) this.#move(id, 'reconnecting', 'CALL_LOST', 'read ECONNRESET');
+      this.#suspend(reason);
       return;
     }
     this.#move('failover', 'failingOver', 'LEVEL_LOST', reason);
@@ -265,7 +258,25 @@ export class InspectedWorld {
     this.after(12, () => this.#arrive(next, address));
   }
 
+  #isServed(level: number): boolean {
+    const states = (this.#options.levels[level] ?? []).map(
+      (each) => this.#actors.get(`endpoint:${each}`)?.active[0] ?? '',
+    );
+    return states.some((state) => state.startsWith('serving'));
+  }
+
+  #suspend(reason: string): void {
+    this.#activeLevel = -1;
+    this.#route(-1, 'reconnecting', 'LEVEL_LOST', reason);
+    this.#tell('failover_failed', { address: '', error: 'no endpoint is served' });
+    for (const { id } of this.#of('stream')) this.#move(id, 'reconnecting', 'CALL_LOST', 'read ECONNRESET');
+  }
+
   #arrive(level: number, from: string): void {
+    if (!this.#isServed(level)) {
+      this.#suspend('no connection');
+      return;
+    }
     const [address = ''] = this.#options.levels[level] ?? [];
     this.#activeLevel = level;
     this.#failing = 0;
@@ -288,9 +299,7 @@ export class InspectedWorld {
   }
 
   #considerFailback(): void {
-    const best = this.#options.levels.findIndex((addresses) =>
-      addresses.some((each) => this.#actors.get(`endpoint:${each}`)?.active[0]?.startsWith('serving') === true),
-    );
+    const best = this.#options.levels.findIndex((_, level) => this.#isServed(level));
     if (best === -1 || (this.#activeLevel !== -1 && best >= this.#activeLevel)) return;
     const address = this.#options.levels[best]?.[0] ?? '';
     if (this.#activeLevel === -1) {

@@ -104,7 +104,6 @@ export class Feed {
       watch.heard();
       const response = await this.#options.ports.fetch('/stream', {
         headers: { authorization: `Bearer ${token}` },
-        cache: 'no-store',
         signal: abort.signal,
       });
       if (response.status === 401) return WRONG_TOKEN;

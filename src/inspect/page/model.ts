@@ -81,6 +81,8 @@ export class Model {
     for (const actor of hello.actors) this.actors.set(actor.id, actor);
     this.#takeEntries(hello);
     this.#findGone(hello.transitions);
+    // What made no transition since the first that is held was as it is all the while.
+    if (hello.transitions.length > 0) this.#beginHealth(this.#knownSince);
     this.actorsVersion += 1;
   }
 
@@ -89,6 +91,7 @@ export class Model {
     for (const actor of frame.actors) this.#takeActor(actor);
     this.#takeEntries(frame);
     for (const id of frame.gone) this.#lose(id, frame.at);
+    this.#beginHealth(frame.at);
     this.#takeGauges(frame.at, frame.gauges);
     this.engines = frame.engines;
   }
@@ -114,8 +117,11 @@ export class Model {
       if (entry.kind === 'event') this.#lastEventSequence = entry.event.sequence;
       else this.#noteTransition(entry.transition);
     }
+  }
+
+  #beginHealth(at: number): void {
     for (const { id, machine, active } of this.actors.values()) {
-      if (machine === 'endpoint') this.health.begin(id, topState(active), this.now);
+      if (machine === 'endpoint') this.health.begin(id, topState(active), at);
     }
   }
 
