@@ -77,8 +77,7 @@ describe('the topology', () => {
         expect(node.x + node.width).toBeLessThanOrEqual(width + 0.5);
         expect(node.y).toBeGreaterThanOrEqual(0);
         expect(node.y + node.height).toBeLessThanOrEqual(height + 0.5);
-        for (const other of nodes.slice(index + 1))
-          expect([node.id, other.id, overlap(node, other)]).toEqual([node.id, other.id, false]);
+        expect(nodes.slice(index + 1).filter((other) => overlap(node, other))).toEqual([]);
       }
       expect(new Set(nodes.map(({ id }) => id)).size).toBe(nodes.length);
       for (const { id, from, to } of links) {
