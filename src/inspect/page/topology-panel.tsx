@@ -4,19 +4,12 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { formatCount, formatMs, formatSpan } from './format.js';
 import { HEALTH_SPAN_MS } from './health.js';
+import { useFlow } from './flow.js';
 import { useSize } from './hooks.js';
 import { Mark } from './marks.js';
 import type { Model } from './model.js';
 import { toneOfState, topState } from './tones.js';
-import {
-  flowSpeed,
-  layOutTopology,
-  linkPath,
-  linkWidth,
-  type Topology,
-  type TopologyLink,
-  type TopologyNode,
-} from './topology.js';
+import { flowSpeed, layOutTopology, linkPath, linkWidth, type Topology, type TopologyNode } from './topology.js';
 import type { Forest } from './tree.js';
 import type { Scene } from './travel.js';
 import type { UiAction } from './ui.js';
@@ -78,11 +71,7 @@ function Canvas({ topology, peak, model, scene, selected, dispatch }: CanvasProp
       class={`topology-canvas ${isCompact ? 'is-compact' : ''}`}
       style={{ width: `${width}px`, height: `${height}px` }}
     >
-      <svg class="links" width={width} height={height} aria-hidden="true">
-        {links.map((link) => (
-          <Link key={link.id} link={link} peak={peak} isPast={scene.isPast} />
-        ))}
-      </svg>
+      <Links topology={topology} peak={peak} isPast={scene.isPast} />
       {captions.map(({ level, x, y, width: captionWidth, isActive }) => (
         <p key={level} class={`level ${isActive ? 'is-active' : ''}`} style={place(x, y, captionWidth)}>
           {level === 0 ? 'primary' : `fallback ${level}`}
@@ -123,22 +112,36 @@ const place = (x: number, y: number, width: number, height?: number): Record<str
   ...(height === undefined ? {} : { height: px(height) }),
 });
 
-interface LinkProps {
-  readonly link: TopologyLink;
+interface LinksProps {
+  readonly topology: Topology;
   readonly peak: number;
   readonly isPast: boolean;
 }
 
-function Link({ link, peak, isPast }: LinkProps): JSX.Element {
-  const { tone, checksPerSecond, isActive } = link;
-  const path = linkPath(link);
-  const speed = isPast ? 0 : flowSpeed(checksPerSecond, peak);
-  const isFlowing = checksPerSecond > 0;
+const SPEEDS = [1, 2, 3] as const;
+
+function Links({ topology, peak, isPast }: LinksProps): JSX.Element {
+  const { width, height, links } = topology;
+  const flows = useFlow();
   return (
-    <g class={`link tone-${tone} ${isActive ? 'is-active' : ''} ${isFlowing ? 'is-flowing' : ''}`}>
-      <path class="link-bed" d={path} style={{ strokeWidth: px(linkWidth(checksPerSecond, peak)) }} />
-      {speed > 0 && <path class={`link-flow flow-${speed}`} d={path} />}
-    </g>
+    <svg class="links" width={width} height={height} aria-hidden="true">
+      {links.map((link) => (
+        <path
+          key={link.id}
+          class={`link tone-${link.tone} ${link.checksPerSecond > 0 ? 'is-flowing' : ''}`}
+          d={linkPath(link)}
+          style={{ strokeWidth: px(linkWidth(link.checksPerSecond, peak)) }}
+        />
+      ))}
+      {SPEEDS.map((speed) => (
+        <g key={speed} class="flow" ref={flows[speed]}>
+          {!isPast &&
+            links
+              .filter(({ checksPerSecond }) => flowSpeed(checksPerSecond, peak) === speed)
+              .map((link) => <path key={link.id} class={`tone-${link.tone}`} d={linkPath(link)} />)}
+        </g>
+      ))}
+    </svg>
   );
 }
 
