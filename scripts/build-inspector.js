@@ -1,7 +1,8 @@
 // The inspector's page: bundled ahead, so that the package needs none of what it is made of, and the browser nothing but this server.
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { layOutCharts } from './lay-out-charts.js';
 
 const source = new URL('../src/inspect/page/', import.meta.url);
 const target = new URL('../dist/src/inspect/page/', import.meta.url);
@@ -24,3 +25,4 @@ await build({
   logLevel: 'warning',
 });
 copyFileSync(new URL('index.html', source), new URL('index.html', target));
+writeFileSync(new URL('charts.json', target), JSON.stringify(await layOutCharts()));

@@ -7,9 +7,7 @@ export interface Chart {
   readonly source: string;
 }
 
-export const CHART_NAMES: readonly string[];
 export const DOCUMENT: URL;
-export function sourceOf(name: string): URL;
 /** One Mermaid `stateDiagram-v2`. */
 export function drawMachine(machine: AnyStateMachine): string;
 /** The whole of docs/reference/machines.md. */

@@ -2,86 +2,37 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import {
+  AFTER,
+  branchesOf,
+  childrenOf,
+  guardOf,
+  initialLeafOf,
+  initialOf,
+  isForbidden,
+  isOtherwise,
+  isTerminal,
+  loadMachines,
+  namedActions,
+  proseOf,
+  readPromises,
+  sourceOf,
+  stays,
+  stimulusOf,
+  targetOf,
+  withAncestors,
+  withDescendants,
+} from './chart-definition.js';
 
 /** @typedef {import('xstate').AnyStateMachine} AnyStateMachine */
-/** @typedef {AnyStateMachine['root']} Node */
-/** @typedef {Omit<import('xstate').AnyTransitionDefinition, 'eventType'> & { eventType: string }} Branch */
+/** @typedef {import('./chart-definition.js').Node} Node */
+/** @typedef {import('./chart-definition.js').Branch} Branch */
 /** @typedef {import('./draw-machines.js').Chart} Chart */
-
-/** The charts, outermost first. */
-export const CHART_NAMES = Object.freeze(['client', 'failover', 'endpoint', 'connection', 'stream']);
-
-/** @type {(name: string) => URL} */
-export const sourceOf = (name) => new URL(`../machines/${name}.ts`, import.meta.url);
 
 export const DOCUMENT = new URL('../docs/reference/machines.md', import.meta.url);
 
-// --- reading a definition ----------------------------------------------------------------------------------------------------
-
-/** @type {(node: Node) => Node[]} */
-const childrenOf = (node) => Object.values(/** @type {Record<string, Node>} */ (node.states));
-
-/** @type {(node: Node) => Node[]} */
-const withDescendants = (node) => [node, ...childrenOf(node).flatMap(withDescendants)];
-
-/** @type {(node: Node) => Node[]} */
-const withAncestors = (node) => (node.parent === undefined ? [node] : [node, ...withAncestors(node.parent)]);
-
 /** @type {(node: Node) => string} */
 const nameOf = (node) => (node.path.length === 0 ? 'every state' : node.path.join('.'));
-
-/**
- * Every branch of a state: its events and delays in the order of the definition, then what it does at once.
- *
- * @type {(node: Node) => Branch[]}
- */
-const branchesOf = (node) => [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
-
-/** @type {(branch: Branch) => Node | undefined} */
-const targetOf = (branch) => /** @type {Node | undefined} */ (branch.target?.[0]);
-
-/**
- * `CLOSE: {}` switches an outer handler off.
- *
- * @type {(branch: Branch) => boolean}
- */
-const isForbidden = (branch) =>
-  branch.guard === undefined && branch.target === undefined && branch.actions.length === 0;
-
-const AFTER = /^xstate\.after\.([^.]+)\./;
-
-/** @type {(branch: Branch) => string} */
-function stimulusOf(branch) {
-  const type = branch.eventType;
-  if (type === '') return 'always';
-  const delay = AFTER.exec(type)?.[1];
-  return delay === undefined ? type : `after ${delay}`;
-}
-
-/** @type {(branch: Branch) => string} */
-function guardOf({ guard }) {
-  if (guard === undefined) return '';
-  return typeof guard === 'string' ? guard : /** @type {{ type: string }} */ (guard).type;
-}
-
-/**
- * Whether branches of the same event are tried before this one.
- *
- * @type {(branch: Branch) => boolean}
- */
-const isOtherwise = (branch) =>
-  branch.guard === undefined &&
-  branchesOf(/** @type {Node} */ (branch.source)).filter(({ eventType }) => eventType === branch.eventType).length > 1;
-
-/** @type {(action: unknown) => string} */
-const actionName = (action) => (typeof action === 'string' ? action : /** @type {{ type: string }} */ (action).type);
-
-/**
- * The timers that `after` starts and stops are told by the transitions they drive.
- *
- * @type {(actions: readonly unknown[]) => string[]}
- */
-const namedActions = (actions) => actions.map(actionName).filter((name) => !name.startsWith('xstate.'));
 
 // --- the picture -------------------------------------------------------------------------------------------------------------
 
@@ -94,12 +45,6 @@ const idOf = (node) => node.path.join('_');
  * @type {(text: string) => string}
  */
 const escapeLabel = (text) => text.replace(/[#:;{}<>"]/g, (character) => `#${String(character.charCodeAt(0))};`);
-
-/** @type {(node: Node) => Node} */
-const initialLeafOf = (node) => {
-  const initial = childrenOf(node).find((child) => child.key === node.config.initial);
-  return initial === undefined ? node : initialLeafOf(initial);
-};
 
 /**
  * The two ends of an arrow, as children of one state. Mermaid cannot draw an arrow between the insides of two states, so an arrow from or to
@@ -141,7 +86,7 @@ function arrowsOf(machine) {
   for (const source of withDescendants(machine.root)) {
     for (const branch of branchesOf(source)) {
       const target = targetOf(branch);
-      if (target === undefined || (target === source && !branch.reenter)) continue;
+      if (target === undefined || stays(branch)) continue;
       for (const arrow of arrowsBetween(source, target)) {
         const { from, to } = arrow;
         // An inner state that answers an event itself, whatever holds, never leaves it to the one around it.
@@ -172,15 +117,11 @@ function drawInside(node, arrows, indent) {
       lines.push(`${indent}state ${idOf(child)} {`, ...drawInside(child, arrows, `${indent}  `), `${indent}}`);
     }
   }
-  const initial = childrenOf(node).find((child) => child.key === node.config.initial);
+  const initial = initialOf(node);
   if (initial !== undefined) lines.push(`${indent}[*] --> ${idOf(initial)}`);
   for (const [ends, labels] of arrows.get(node) ?? []) lines.push(`${indent}${ends} : ${labels.join('<br/>')}`);
   return lines;
 }
-
-/** @type {(node: Node) => boolean} */
-const isTerminal = (node) =>
-  withDescendants(node).every((inner) => branchesOf(inner).every((branch) => targetOf(branch) === undefined));
 
 /** @type {(machine: AnyStateMachine) => string} */
 export function drawMachine(machine) {
@@ -193,32 +134,6 @@ export function drawMachine(machine) {
 }
 
 // --- the words ---------------------------------------------------------------------------------------------------------------
-
-/** @type {(comment: string) => string} */
-const proseOf = (comment) =>
-  comment
-    .split('\n')
-    .map((line) => line.replace(/^\s*\*? ?/, '').trimEnd())
-    .join('\n')
-    .trim();
-
-/**
- * The doc comment of a chart: what the thing is, and what each state promises.
- *
- * @type {(chart: Chart) => { summary: string, promises: Map<string, string> }}
- */
-function readPromises({ name, source }) {
-  const comment = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*export const ${name}Machine\\b`).exec(source)?.[1];
-  if (comment === undefined) throw new Error(`machines/${name}.ts has no doc comment on ${name}Machine`);
-  const [summary = '', ...bullets] = proseOf(comment).split(/\n+(?=- `)/);
-  const promises = new Map(
-    bullets.map((bullet) => {
-      const [, state = '', promise = ''] = /^- `([^`]+)`: ([\s\S]*)$/.exec(bullet) ?? [];
-      return /** @type {const} */ ([state, promise.replace(/\s*\n\s*/g, ' ')]);
-    }),
-  );
-  return { summary: summary.replace(/\s*\n\s*/g, ' '), promises };
-}
 
 /**
  * The effects of a chart, each with its comment.
@@ -275,7 +190,7 @@ function stateTable({ name, machine }, promises) {
 /** @type {(branch: Branch) => string} */
 function outcomeOf(branch) {
   const target = targetOf(branch);
-  if (target === undefined || (target === branch.source && !branch.reenter)) return 'stays';
+  if (target === undefined || stays(branch)) return 'stays';
   return `\`${nameOf(target)}\`${target === branch.source ? ', anew' : ''}`;
 }
 
@@ -353,14 +268,8 @@ export function renderMachines(charts) {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  /** @type {unknown} */
-  const loaded = await import(new URL('../dist/machines/index.js', import.meta.url).href);
-  const built = /** @type {Record<string, AnyStateMachine | undefined>} */ (loaded);
-  const charts = CHART_NAMES.map((name) => {
-    const machine = built[`${name}Machine`];
-    if (machine === undefined) throw new Error(`dist/machines/index.js has no ${name}Machine`);
-    return { name, machine, source: readFileSync(sourceOf(name), 'utf8') };
-  });
+  const machines = await loadMachines();
+  const charts = machines.map((chart) => ({ ...chart, source: readFileSync(sourceOf(chart.name), 'utf8') }));
   writeFileSync(DOCUMENT, renderMachines(charts));
   process.stdout.write(`${fileURLToPath(DOCUMENT)}\n`);
 }

@@ -134,32 +134,61 @@ export interface Frame {
 }
 export type Message = Hello | Frame;
 
-/** Of one machine, laid out ahead of time by elkjs; served at `GET /charts.json` as Record<machine, ChartView>. */
+/** One branch of a statechart's definition. */
+export interface ChartTransition {
+  /** The state that has it, as its dotted path; '' is the whole chart. */
+  readonly source: string;
+  /** Null: it changes no state. */
+  readonly target: string | null;
+  /** As XState names it. */
+  readonly event: string;
+  /** As people read it: the event, `after <delay>` or `always`. */
+  readonly stimulus: string;
+  /** '' without one; `else` where guarded branches come first. */
+  readonly guard: string;
+  readonly actions: readonly string[];
+  /** The leaves where it may come to rest. */
+  readonly lands: readonly string[];
+}
+
+/** Of one machine, laid out ahead of time by elkjs; served at `GET /charts.json` as Record<machine, ChartView>. Pixels. */
 export interface ChartView {
   readonly machine: string;
+  readonly summary: string;
   readonly width: number;
   readonly height: number;
-  /** Parents before children. */
-  readonly states: readonly {
-    readonly path: string;
-    readonly label: string;
-    readonly kind: 'atomic' | 'compound' | 'parallel' | 'final' | 'history';
-    readonly x: number;
-    readonly y: number;
-    readonly width: number;
-    readonly height: number;
-    readonly depth: number;
-  }[];
-  /** `points`: polyline, absolute coordinates. */
-  readonly edges: readonly {
-    readonly id: string;
-    readonly source: string;
-    readonly target: string;
-    readonly event: string;
-    readonly label: string;
-    readonly points: readonly (readonly [number, number])[];
-    readonly labelX: number;
-    readonly labelY: number;
-    readonly labelWidth: number;
-  }[];
+  /** Parents before children; the first, whose path is '', is the whole chart. */
+  readonly states: readonly ChartState[];
+  readonly edges: readonly ChartEdge[];
+}
+export interface ChartState {
+  readonly path: string;
+  readonly label: string;
+  readonly kind: 'atomic' | 'compound' | 'parallel' | 'final' | 'history';
+  /** What it promises. */
+  readonly promise: string;
+  /** It is where its parent begins. */
+  readonly isInitial: boolean;
+  readonly depth: number;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  /** Those that change no state. */
+  readonly stays: readonly ChartTransition[];
+}
+/** All that leads from one state to another. */
+export interface ChartEdge {
+  readonly id: string;
+  readonly source: string;
+  readonly target: string;
+  readonly transitions: readonly ChartTransition[];
+  /** Polyline, absolute. */
+  readonly points: readonly (readonly [number, number])[];
+  /** Text, a line for each transition. */
+  readonly lines: readonly string[];
+  readonly labelX: number;
+  readonly labelY: number;
+  readonly labelWidth: number;
+  readonly labelHeight: number;
 }

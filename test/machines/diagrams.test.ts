@@ -2,14 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { AnyStateMachine } from 'xstate';
 import * as machines from '../../machines/index.js';
-import {
-  CHART_NAMES,
-  DOCUMENT,
-  drawMachine,
-  renderMachines,
-  sourceOf,
-  type Chart,
-} from '../../scripts/draw-machines.js';
+import { CHART_NAMES, sourceOf } from '../../scripts/chart-definition.js';
+import { DOCUMENT, drawMachine, renderMachines, type Chart } from '../../scripts/draw-machines.js';
 import { leavesOf, topOf } from './support/chart.js';
 
 const BY_NAME: Readonly<Record<string, AnyStateMachine>> = {

@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { ActorView, ChartView, TransitionView } from '../protocol.js';
 import { Chart } from './chart.js';
-import { edgeOf } from './edges.js';
+import { findEdge } from './chart-edge.js';
 import { lastTransitionsOf } from './entries.js';
 import { formatClock, formatEvent, formatSpan, formatValue } from './format.js';
 import { Chip, Mark } from './marks.js';
@@ -87,7 +87,7 @@ interface ActorChartProps {
 function ActorChart({ actor, charts, last }: ActorChartProps): JSX.Element {
   const chart = charts.kind === 'loaded' ? charts.charts[actor.machine] : undefined;
   const flash = useMemo(() => {
-    const edgeId = chart === undefined || last === undefined ? null : edgeOf(chart, last);
+    const edgeId = chart === undefined || last === undefined ? null : findEdge(chart, last);
     return edgeId === null || last === undefined ? null : { edgeId, at: last.sequence };
   }, [chart, last?.sequence]);
   if (charts.kind === 'loading') return <p class="empty">Loading the statecharts…</p>;

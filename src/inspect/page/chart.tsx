@@ -1,20 +1,261 @@
-/** A statechart, drawn. */
+/** A statechart, drawn: states within states, arrows with what they wait for, the active state lit. */
 
 import type { JSX } from 'preact';
-import type { ChartView } from '../protocol.js';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { ChartEdge, ChartState, ChartTransition, ChartView } from '../protocol.js';
+import { withAround } from './chart-edge.js';
+import { fit, pan, roundedPath, type ViewBox, zoom } from './chart-view.js';
 
 export interface ChartProps {
   readonly chart: ChartView;
+  /** Dotted paths of the active leaves. */
   readonly active: readonly string[];
+  /** The arrow that was last gone along, and when. */
   readonly flash: { readonly edgeId: string; readonly at: number } | null;
 }
 
-export function Chart({ chart, active }: ChartProps): JSX.Element {
+const ZOOM_STEP = 1.25;
+const PAN_STEP = 0.12;
+const LINE_HEIGHT = 14;
+const LABEL_BASELINE = 12;
+
+export function Chart({ chart, active, flash }: ChartProps): JSX.Element {
+  const whole = useMemo(() => fit(chart.width, chart.height), [chart]);
+  const [box, setBox] = useState(whole);
+  const svg = useRef<SVGSVGElement>(null);
+  const drag = useDrag(svg, setBox);
+  useWheel(svg, whole, setBox);
+  const lit = useMemo(() => new Set(active.flatMap(withAround)), [active]);
+  const leaves = new Set(active);
+  const closer = (factor: number): void => setBox((current) => zoom(current, factor, whole));
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const next = KEYS[event.key];
+    if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setBox((current) => next(current, whole));
+  };
   return (
-    <ol>
-      {chart.states.map(({ path }) => (
-        <li key={path}>{active.includes(path) ? <b>{path}</b> : path}</li>
-      ))}
-    </ol>
+    <div class="chart">
+      <svg
+        ref={svg}
+        class="chart-drawing"
+        viewBox={`${box.x} ${box.y} ${box.width} ${box.height}`}
+        role="img"
+        aria-label={describe(chart, active)}
+        tabIndex={0}
+        onKeyDown={onKeyDown}
+        {...drag}
+      >
+        {ARROW_HEADS}
+        {chart.states.map((state) => (
+          <StateBox key={state.path} state={state} isActive={leaves.has(state.path)} isAround={lit.has(state.path)} />
+        ))}
+        {chart.edges.map((edge) => (
+          <EdgeLine key={edge.id} edge={edge} isPossible={lit.has(edge.source)} />
+        ))}
+        {flash !== null && <Flash key={flash.at} edge={chart.edges.find(({ id }) => id === flash.edgeId)} />}
+        {chart.edges.map((edge) => (
+          <EdgeLabel key={edge.id} edge={edge} isPossible={lit.has(edge.source)} />
+        ))}
+      </svg>
+      <div class="chart-tools" role="group" aria-label="Zoom">
+        <button type="button" title="Closer (+)" aria-label="Closer" onClick={() => closer(1 / ZOOM_STEP)}>
+          +
+        </button>
+        <button type="button" title="Farther (-)" aria-label="Farther" onClick={() => closer(ZOOM_STEP)}>
+          −
+        </button>
+        <button type="button" title="The whole chart (0)" aria-label="The whole chart" onClick={() => setBox(whole)}>
+          ⤢
+        </button>
+      </div>
+    </div>
   );
+}
+
+const KEYS: Readonly<Record<string, (box: ViewBox, whole: ViewBox) => ViewBox>> = {
+  '+': (box, whole) => zoom(box, 1 / ZOOM_STEP, whole),
+  '=': (box, whole) => zoom(box, 1 / ZOOM_STEP, whole),
+  '-': (box, whole) => zoom(box, ZOOM_STEP, whole),
+  '0': (_, whole) => whole,
+  ArrowLeft: (box) => pan(box, PAN_STEP, 0),
+  ArrowRight: (box) => pan(box, -PAN_STEP, 0),
+  ArrowUp: (box) => pan(box, 0, PAN_STEP),
+  ArrowDown: (box) => pan(box, 0, -PAN_STEP),
+};
+
+const ARROW_HEADS = (
+  <defs>
+    {['chart-head', 'chart-head-possible', 'chart-head-flash'].map((id) => (
+      <marker
+        key={id}
+        id={id}
+        class={id}
+        viewBox="0 0 8 8"
+        refX="7"
+        refY="4"
+        markerWidth="7"
+        markerHeight="7"
+        orient="auto"
+      >
+        <path d="M0 0.8 L7.4 4 L0 7.2 Z" />
+      </marker>
+    ))}
+  </defs>
+);
+
+interface StateBoxProps {
+  readonly state: ChartState;
+  readonly isActive: boolean;
+  readonly isAround: boolean;
+}
+
+function StateBox({ state, isActive, isAround }: StateBoxProps): JSX.Element {
+  const { x, y, width, height, label, kind, isInitial, depth } = state;
+  const isLeaf = kind === 'atomic' || kind === 'final';
+  const look = [
+    'chart-state',
+    isLeaf ? 'is-leaf' : 'is-compound',
+    depth === 0 ? 'is-whole' : '',
+    mark(isActive, isAround),
+  ];
+  return (
+    <g class={look.join(' ')} data-state={state.path}>
+      <title>{tellState(state)}</title>
+      <rect x={x} y={y} width={width} height={height} rx={isLeaf ? 7 : 10} />
+      {isLeaf ? (
+        <text x={x + width / 2} y={y + height / 2 + 4.5} text-anchor="middle">
+          {label}
+        </text>
+      ) : (
+        <text x={x + 14} y={y + 23}>
+          {label}
+        </text>
+      )}
+      {isInitial && <circle class="chart-initial" cx={x + 10} cy={isLeaf ? y + height / 2 : y + 10} r={3.5} />}
+    </g>
+  );
+}
+
+const mark = (isActive: boolean, isAround: boolean): string => (isActive ? 'is-active' : isAround ? 'is-around' : '');
+
+interface EdgeProps {
+  readonly edge: ChartEdge;
+  readonly isPossible: boolean;
+}
+
+function EdgeLine({ edge, isPossible }: EdgeProps): JSX.Element {
+  const head = isPossible ? 'chart-head-possible' : 'chart-head';
+  const look = isPossible ? 'chart-edge is-possible' : 'chart-edge';
+  return <path class={look} d={roundedPath(edge.points)} marker-end={`url(#${head})`} data-edge={edge.id} />;
+}
+
+function EdgeLabel({ edge, isPossible }: EdgeProps): JSX.Element {
+  const { lines, labelX, labelY, labelWidth, labelHeight } = edge;
+  return (
+    <g class={isPossible ? 'chart-label is-possible' : 'chart-label'}>
+      <title>{edge.transitions.map(tellTransition).join('\n')}</title>
+      <rect x={labelX} y={labelY} width={labelWidth} height={labelHeight} rx={3} />
+      {lines.map((line, index) => (
+        <text
+          key={line}
+          x={labelX + labelWidth / 2}
+          y={labelY + LABEL_BASELINE + index * LINE_HEIGHT}
+          text-anchor="middle"
+        >
+          {line}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+/** Made anew for every transition, so that its animation runs anew. */
+function Flash({ edge }: { readonly edge: ChartEdge | undefined }): JSX.Element | null {
+  if (edge === undefined) return null;
+  return (
+    <path
+      class="chart-flash"
+      d={roundedPath(edge.points)}
+      pathLength={1}
+      marker-end="url(#chart-head-flash)"
+      data-flash={edge.id}
+    />
+  );
+}
+
+// --- words --------------------------------------------------------------------------------------------------------------------
+
+const tellTransition = ({ stimulus, guard, actions }: ChartTransition): string =>
+  [stimulus, guard === '' ? '' : `[${guard}]`, actions.length === 0 ? '' : `/ ${actions.join(', ')}`]
+    .filter((part) => part !== '')
+    .join(' ');
+
+function tellState({ path, promise, stays }: ChartState): string {
+  const staying = stays.length === 0 ? [] : ['', 'Stays on:', ...stays.map(tellTransition)];
+  return [path, promise, ...staying].filter((part, index) => part !== '' || index > 1).join('\n');
+}
+
+function describe({ machine, edges }: ChartView, active: readonly string[]): string {
+  const around = new Set(active.flatMap(withAround));
+  const ways = edges
+    .filter(({ source }) => source === '' || around.has(source))
+    .map(({ lines, target }) => `${lines.join(' or ')} to ${target}`);
+  const where = active.length === 0 ? 'in no state' : `in ${active.join(' and ')}`;
+  return `Statechart of ${machine}, ${where}. ${ways.length === 0 ? 'Nothing leads on.' : `From here: ${ways.join('; ')}.`}`;
+}
+
+// --- moving about -------------------------------------------------------------------------------------------------------------
+
+type Update = (change: (box: ViewBox) => ViewBox) => void;
+
+type PointerListener = (event: PointerEvent) => void;
+
+interface PointerListeners {
+  readonly onPointerDown: PointerListener;
+  readonly onPointerMove: PointerListener;
+  readonly onPointerUp: PointerListener;
+  readonly onPointerCancel: PointerListener;
+}
+
+function useDrag(svg: { readonly current: SVGSVGElement | null }, update: Update): PointerListeners {
+  const last = useRef<{ readonly x: number; readonly y: number } | null>(null);
+  const stop = (): void => {
+    last.current = null;
+  };
+  return {
+    onPointerDown: (event) => {
+      last.current = { x: event.clientX, y: event.clientY };
+      svg.current?.setPointerCapture(event.pointerId);
+    },
+    onPointerMove: (event) => {
+      const from = last.current;
+      if (from === null || svg.current === null) return;
+      const scale = scaleOf(svg.current);
+      const [dx, dy] = [(event.clientX - from.x) / scale, (event.clientY - from.y) / scale];
+      last.current = { x: event.clientX, y: event.clientY };
+      update((box) => ({ ...box, x: box.x - dx, y: box.y - dy }));
+    },
+    onPointerUp: stop,
+    onPointerCancel: stop,
+  };
+}
+
+/** Screen pixels for one of the drawing's: the same both ways. */
+const scaleOf = (svg: SVGSVGElement): number => svg.getScreenCTM()?.a ?? 1;
+
+/** By hand, for preact's listeners of the wheel cannot keep the page from scrolling. */
+function useWheel(svg: { readonly current: SVGSVGElement | null }, whole: ViewBox, update: Update): void {
+  useEffect(() => {
+    const element = svg.current;
+    const onWheel = (event: WheelEvent): void => {
+      event.preventDefault();
+      const { left, top, width, height } = element?.getBoundingClientRect() ?? new DOMRect();
+      const [atX, atY] = [(event.clientX - left) / width, (event.clientY - top) / height];
+      update((box) => zoom(box, Math.exp(event.deltaY / 600), whole, atX, atY));
+    };
+    element?.addEventListener('wheel', onWheel, { passive: false });
+    return () => element?.removeEventListener('wheel', onWheel);
+  }, [whole]);
 }
