@@ -1,14 +1,17 @@
 /** Kills, freezes and revives the demo's engines as somebody asks, in the order of asking. */
 
-import { CliError } from '../failure.js';
+import {
+  type EngineCommand,
+  EngineCommandError,
+  type EngineControls,
+  type EngineView,
+} from '../../inspect/engine-controls.js';
 import type { EngineProcess, Engines } from './engines.js';
 
-export type EngineState = 'running' | 'frozen' | 'dead';
+export type EngineState = EngineView['state'];
 
-export type EngineCommand = 'kill' | 'freeze' | 'revive';
-
-/** Commands of one engine that may wait for those before them. */
-const MAX_WAITING = 8;
+/** Commands of one engine that may be under way or wait. */
+const MAX_COMMANDS = 8;
 
 /** In which states a command has a meaning, and what to do in the others. */
 const RULES: Readonly<Record<EngineCommand, { readonly from: readonly EngineState[]; readonly remedy: string }>> = {
@@ -17,33 +20,24 @@ const RULES: Readonly<Record<EngineCommand, { readonly from: readonly EngineStat
   revive: { from: ['frozen', 'dead'], remedy: 'kill or freeze it first' },
 };
 
-/** A command that is not carried out: its field, the rule and the remedy are in the message. */
-export class EngineCommandError extends CliError {
-  readonly address: string;
-  readonly command: EngineCommand;
-
-  constructor(address: string, command: EngineCommand, reason: string, options: { code: string; cause?: unknown }) {
-    super(`${address}: ${reason}`, options);
-    this.name = 'EngineCommandError';
-    this.address = address;
-    this.command = command;
-  }
-}
-
-interface Line {
+/** One engine, whatever process it is at the time. */
+interface Seat {
   process: EngineProcess;
   state: EngineState;
-  waiting: number;
+  commands: number;
   /** Settles when the last command asked for is through; never rejects. */
   last: Promise<void>;
 }
 
-export class EngineSwitchboard {
+export class EngineSwitchboard implements EngineControls {
   readonly #engines: Engines;
-  readonly #lines: ReadonlyMap<string, Line>;
+  readonly #seats: ReadonlyMap<string, Seat>;
   readonly #onChange: (engine: EngineProcess, state: EngineState) => void;
 
-  /** @param onChange told of every change of state, also of those that nobody asked for here */
+  /**
+   * @param processes in the order of preference
+   * @param onChange told of every change of state, also of one that nobody asked for here
+   */
   constructor(
     engines: Engines,
     processes: readonly EngineProcess[],
@@ -51,18 +45,17 @@ export class EngineSwitchboard {
   ) {
     this.#engines = engines;
     this.#onChange = onChange;
-    this.#lines = new Map(
-      processes.map((process) => [
+    this.#seats = new Map(
+      processes.map((process): [string, Seat] => [
         process.address,
-        { process, state: 'running', waiting: 0, last: Promise.resolve() } satisfies Line,
+        { process, state: 'running', commands: 0, last: Promise.resolve() },
       ]),
     );
-    for (const line of this.#lines.values()) this.#follow(line);
+    for (const seat of this.#seats.values()) this.#follow(seat);
   }
 
-  /** In the order of preference. */
-  engines(): readonly { readonly address: string; readonly state: EngineState }[] {
-    return [...this.#lines].map(([address, { state }]) => ({ address, state }));
+  engines(): EngineView[] {
+    return [...this.#seats].map(([address, { state }]) => ({ address, state }));
   }
 
   /**
@@ -81,9 +74,9 @@ export class EngineSwitchboard {
    * @throws EngineCommandError unless it is running
    */
   freeze(address: string): Promise<void> {
-    return this.#inTurn(address, 'freeze', async (line) => {
-      await line.process.freeze();
-      if (line.state === 'running') this.#enter(line, 'frozen');
+    return this.#inTurn(address, 'freeze', async (seat) => {
+      await seat.process.freeze();
+      this.#enter(seat, 'frozen');
     });
   }
 
@@ -92,70 +85,56 @@ export class EngineSwitchboard {
    * @throws EngineCommandError unless it is frozen or dead
    */
   revive(address: string): Promise<void> {
-    return this.#inTurn(address, 'revive', async (line) => {
-      if (line.state === 'frozen') {
-        line.process.thaw();
+    return this.#inTurn(address, 'revive', async (seat) => {
+      if (seat.state === 'frozen') {
+        seat.process.thaw();
       } else {
-        line.process = await this.#engines.start(line.process.name, line.process.port);
-        this.#follow(line);
+        seat.process = await this.#engines.start(seat.process.name, seat.process.port);
+        this.#follow(seat);
       }
-      this.#enter(line, 'running');
+      this.#enter(seat, 'running');
     });
   }
 
-  async #inTurn(address: string, command: EngineCommand, act: (line: Line) => Promise<void>): Promise<void> {
-    const line = this.#lines.get(address);
-    if (line === undefined) {
-      const known = [...this.#lines.keys()].join(' and ');
-      throw new EngineCommandError(address, command, `is no engine of this demo; there are ${known}`, {
-        code: 'ERR_AUTHZ_ENGINE_UNKNOWN',
-      });
+  async #inTurn(address: string, command: EngineCommand, act: (seat: Seat) => Promise<void>): Promise<void> {
+    const seat = this.#seats.get(address);
+    if (seat === undefined) {
+      const known = [...this.#seats.keys()].join(' and ');
+      const message = `cannot ${command} ${address}, which is no engine of this demo; there are ${known}`;
+      throw new EngineCommandError(message, 'ERR_AUTHZ_ENGINE_UNKNOWN');
     }
-    if (line.waiting >= MAX_WAITING) {
-      throw new EngineCommandError(
-        address,
-        command,
-        `${MAX_WAITING} commands wait already; ask again when they are done`,
-        {
-          code: 'ERR_AUTHZ_ENGINE_BUSY',
-        },
-      );
+    if (seat.commands >= MAX_COMMANDS) {
+      const message = `cannot ${command} ${address} yet: ${MAX_COMMANDS} commands are under way; wait for them`;
+      throw new EngineCommandError(message, 'ERR_AUTHZ_ENGINE_BUSY');
     }
-    line.waiting++;
-    const turn = line.last.then(async () => {
-      try {
-        await this.#carryOut(line, command, act);
-      } finally {
-        line.waiting--;
-      }
-    });
-    line.last = turn.catch(() => undefined);
+    seat.commands++;
+    const turn = seat.last.then(() => carryOut(seat, command, act)).finally(() => seat.commands--);
+    seat.last = turn.catch(() => undefined);
     return turn;
   }
 
-  /** The state is that of the command's own turn: the one before it may have changed it. */
-  async #carryOut(line: Line, command: EngineCommand, act: (line: Line) => Promise<void>): Promise<void> {
-    const { address } = line.process;
-    const { from, remedy } = RULES[command];
-    if (!from.includes(line.state)) {
-      const reason = `cannot ${command} an engine that is ${line.state}; ${remedy}`;
-      throw new EngineCommandError(address, command, reason, { code: 'ERR_AUTHZ_ENGINE_STATE' });
-    }
-    try {
-      await act(line);
-    } catch (cause) {
-      const reason = `could not ${command} the engine: ${cause instanceof Error ? cause.message : String(cause)}`;
-      throw new EngineCommandError(address, command, reason, { code: 'ERR_AUTHZ_ENGINE_FAILED', cause });
-    }
+  #follow(seat: Seat): void {
+    void seat.process.ended.then(() => this.#enter(seat, 'dead'));
   }
 
-  #follow(line: Line): void {
-    void line.process.ended.then(() => this.#enter(line, 'dead'));
+  #enter(seat: Seat, state: EngineState): void {
+    seat.state = state;
+    this.#onChange(seat.process, state);
   }
+}
 
-  #enter(line: Line, state: EngineState): void {
-    if (line.state === state) return;
-    line.state = state;
-    this.#onChange(line.process, state);
+/** Held against the state that the commands before it left, not that of the moment of asking. */
+async function carryOut(seat: Seat, command: EngineCommand, act: (seat: Seat) => Promise<void>): Promise<void> {
+  const { address } = seat.process;
+  const { from, remedy } = RULES[command];
+  if (!from.includes(seat.state)) {
+    const message = `cannot ${command} ${address}, which is ${seat.state}; ${remedy}`;
+    throw new EngineCommandError(message, 'ERR_AUTHZ_ENGINE_STATE');
+  }
+  try {
+    await act(seat);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new EngineCommandError(`could not ${command} ${address}: ${reason}`, 'ERR_AUTHZ_ENGINE_FAILED', cause);
   }
 }

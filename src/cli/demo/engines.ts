@@ -106,8 +106,9 @@ export class Engines {
         },
         freeze: async () => {
           await guard.post(ready.pid);
-          // It may have ended meanwhile, and its guard must not wait for ever.
-          if (!child.kill('SIGSTOP')) guard.dismiss();
+          if (child.kill('SIGSTOP')) return;
+          guard.dismiss();
+          throw new CliError(`the ${name} engine ended meanwhile`);
         },
         thaw: () => {
           child.kill('SIGCONT');
