@@ -2,7 +2,9 @@
 
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { Frame } from '../../src/inspect/protocol.js';
 import { isAlive, runCli, startCli, until } from '../support/cli.js';
+import { PageReader } from '../support/inspector-page.js';
 import { LiveDemo } from '../support/live-demo.js';
 
 const LIMIT_MS = 90_000;
@@ -28,6 +30,37 @@ describe('the demo that goes on', () => {
       expect(report.tally.answered).toBeGreaterThan(1_000);
       expect(ended.stdout.trimEnd().split('\n')).toHaveLength(2);
       expect(demo.engines.filter(isAlive)).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'both engines killed until checks fail, and one revived: answers again over check() and all streams, and nothing is lost',
+    async () => {
+      const demo = await LiveDemo.start('--streams', '3');
+      const { primary, backup } = demo.ready.engines;
+      const page = await PageReader.open(demo);
+      const flows = ({ gauges }: Frame, kind: string): number =>
+        gauges.streams.filter((stream) => stream.kind === kind && stream.checksPerSecond > 0).length;
+      await page.frame('load', (frame) => flows(frame, 'handle') === 3 && flows(frame, 'check') > 0);
+      await demo.command('kill', backup);
+      await demo.command('kill', primary);
+      await page.frame('failures', ({ gauges }) => gauges.failedPerSecond > 0);
+      await demo.command('revive', primary);
+      page.leave();
+      const revived = await PageReader.open(demo);
+      await revived.frame('load again', (frame) => {
+        const { checksPerSecond, failedPerSecond } = frame.gauges;
+        return (
+          checksPerSecond > 0 && failedPerSecond === 0 && flows(frame, 'handle') === 3 && flows(frame, 'check') > 0
+        );
+      });
+      revived.leave();
+      const { ended, report } = await demo.end();
+      expect(ended.code, ended.stdout).toBe(0);
+      expect(report.tally.failed).toBeGreaterThan(0);
+      expect(report.tally).toMatchObject({ lost: 0, settledTwice: 0, unknown: 0, wrong: 0 });
+      expect(report.tally.answered + report.tally.failed).toBe(report.tally.asked);
     },
     LIMIT_MS,
   );

@@ -1,7 +1,7 @@
 /** Keeps the books of a demo that ends when somebody ends it: what is settled is only counted, so that the books do not grow. */
 
 import type { CheckResponse } from '../../types.js';
-import { type Latencies, LatencyHistogram } from './latency-histogram.js';
+import { type Latencies, LatencyBook } from './latency-book.js';
 import { isAsExpected, type KnownQuestion } from './questions.js';
 
 const KEPT_SAMPLES = 3;
@@ -32,7 +32,7 @@ interface Outstanding {
 export class EndlessTally {
   /** Its size is bounded by who asks, see {@link outstanding}. */
   readonly #outstanding = new Map<number, Outstanding>();
-  readonly #histogram = new LatencyHistogram();
+  readonly #histogram = new LatencyBook();
   readonly #samples: string[] = [];
   #lastFailure: string | undefined;
   #asked = 0;

@@ -7,7 +7,7 @@ import { untilAborted } from '../watching.js';
 import { EndlessTally, type EndlessTallyResult } from './endless-tally.js';
 import { type EngineState, EngineSwitchboard } from './engine-switchboard.js';
 import { type EngineProcess, Engines } from './engines.js';
-import type { Latencies } from './latency-histogram.js';
+import type { Latencies } from './latency-book.js';
 import { createQuestions } from './questions.js';
 import { SteadyLoad } from './steady-load.js';
 

@@ -1,7 +1,7 @@
 /** What the demo claims, whether it holds, and how that looks. */
 
 import { formatTable, type Terminal } from '../terminal.js';
-import type { Latencies } from './latency-histogram.js';
+import type { Latencies } from './latency-book.js';
 import type { ScenarioResult } from './scenario.js';
 import type { Moment, TimelineEntry } from './timeline.js';
 

@@ -2,7 +2,7 @@
 
 import { AuthzClientError } from '../../errors.js';
 import { type CheckResponse, Effect } from '../../types.js';
-import { type Latencies, LatencyHistogram } from './latency-histogram.js';
+import { type Latencies, LatencyBook } from './latency-book.js';
 import { isAsExpected, type KnownQuestion } from './questions.js';
 
 const KEPT_SAMPLES = 3;
@@ -33,7 +33,7 @@ export class Tally {
   readonly #answers: Uint8Array;
   readonly #failed: Uint8Array;
   readonly #asked = new Set<number>();
-  readonly #histogram = new LatencyHistogram();
+  readonly #histogram = new LatencyBook();
   readonly #samples: string[] = [];
   #sent = 0;
   #answered = 0;

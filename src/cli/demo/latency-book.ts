@@ -1,4 +1,4 @@
-/** How long answers took, in bounded memory. */
+/** How long all answers took, in bounded memory. */
 
 import { build, type Histogram } from 'hdr-histogram-js';
 
@@ -13,7 +13,7 @@ export interface Latencies {
   readonly max: number;
 }
 
-export class LatencyHistogram {
+export class LatencyBook {
   readonly #histogram: Histogram = build({
     highestTrackableValue: HIGHEST_LATENCY_US,
     numberOfSignificantValueDigits: 3,
