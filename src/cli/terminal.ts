@@ -35,6 +35,12 @@ export function createTerminal(
   };
 }
 
+/** `09:05:07.042`, in local time. */
+export function timeOfDay(time: Date): string {
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, '0'));
+  return `${clock.join(':')}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+}
+
 /** Columns as wide as their widest cell. `paint` colours a cell after it was measured. */
 export function formatTable(
   rows: readonly (readonly string[])[],

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { CLIENT_EVENT_NAMES, type ClientEventName, type ClientEvents } from '../events.js';
 import { connectionContext } from './connection-options.js';
 import { ExitCode, oneLine } from './failure.js';
-import { createTerminal, type Style, type Terminal } from './terminal.js';
+import { createTerminal, type Style, type Terminal, timeOfDay } from './terminal.js';
 import {
   addWatchingOptions,
   createWatchingClient,
@@ -100,15 +100,11 @@ function createReporter(terminal: Terminal, asJson: boolean): Reporter {
       terminal.line(JSON.stringify({ time: time.toISOString(), event, ...toPlain(payload) }));
       return;
     }
-    const clock = [time.getHours(), time.getMinutes(), time.getSeconds()]
-      .map((part) => String(part).padStart(2, '0'))
-      .join(':');
-    const stamp = `${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
     const style = STYLES[event];
     const name = event.padEnd(24);
     const details = oneLine(describe(payload));
     terminal.line(
-      `${terminal.paint('dim', stamp)}  ${style === undefined ? name : terminal.paint(style, name)} ${details}`.trimEnd(),
+      `${terminal.paint('dim', timeOfDay(time))}  ${style === undefined ? name : terminal.paint(style, name)} ${details}`.trimEnd(),
     );
   };
 }

@@ -4,7 +4,11 @@ import type { IncomingMessage } from 'node:http';
 import { Refusal } from './gate.js';
 import type { EngineView } from './protocol.js';
 
-/** Who runs the engines. */
+export type { EngineView } from './protocol.js';
+
+export type EngineCommand = 'kill' | 'freeze' | 'revive';
+
+/** Who runs the engines. A command that is not carried out rejects with an {@link EngineCommandError}, which the page shows. */
 export interface EngineControls {
   /** Asked eight times a second. */
   engines(): readonly EngineView[];
@@ -13,11 +17,21 @@ export interface EngineControls {
   revive(address: string): Promise<void>;
 }
 
+/** Why a command was not carried out, and what to do instead. */
+export class EngineCommandError extends Error {
+  /** `STATE`: it has no meaning for an engine in this state. `BUSY`: too many wait. `UNKNOWN`: no such engine. `FAILED`: it was tried. */
+  readonly code: `ERR_AUTHZ_ENGINE_${'STATE' | 'BUSY' | 'UNKNOWN' | 'FAILED'}`;
+
+  constructor(message: string, code: EngineCommandError['code'], cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'EngineCommandError';
+    this.code = code;
+  }
+}
+
 const PATH = /^\/engines\/(kill|freeze|revive)$/;
 /** More than any address takes. */
 const MAX_BODY_BYTES = 1_024;
-
-export type EngineCommand = 'kill' | 'freeze' | 'revive';
 
 /** What the path asks for; undefined for any other. */
 export function engineCommandOf(path: string): EngineCommand | undefined {
@@ -26,7 +40,7 @@ export function engineCommandOf(path: string): EngineCommand | undefined {
 
 /**
  * Does what is asked, and tells how the engines are then.
- * @throws Refusal for a body that is too long, no JSON, or names no engine of these
+ * @throws Refusal for a body that is too long, no JSON, or names no engine of these, and for a command that is not carried out
  */
 export async function commandEngine(
   controls: EngineControls,
@@ -39,7 +53,12 @@ export async function commandEngine(
   const address = addressIn(await bodyOf(request));
   const known = controls.engines().map((engine) => engine.address);
   if (!known.includes(address)) throw new Refusal(404, 'body.address', `must be one of ${known.join(', ')}`);
-  await controls[command](address);
+  try {
+    await controls[command](address);
+  } catch (error) {
+    if (!(error instanceof EngineCommandError)) throw error;
+    throw new Refusal(409, 'engine', error.message);
+  }
   return controls.engines();
 }
 

@@ -1,13 +1,14 @@
 /** `authz demo`: a failover to watch, with the books kept. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { constants } from 'node:os';
 import { loadPolicyDirectory } from '../../engine/index.js';
-import { ConfigurationError } from '../../errors.js';
 import { nonEmpty, wholeNumber } from '../arguments.js';
-import { CliError, ExitCode, toCliError } from '../failure.js';
+import { CliError, ExitCode, toCliError, UsageError } from '../failure.js';
 import { examplePolicies } from '../package-files.js';
-import { createTerminal } from '../terminal.js';
+import { createTerminal, type Terminal } from '../terminal.js';
+import { runLive } from './live.js';
+import { createLiveJson, createLiveLines, judgeLive, printLiveReport } from './live-report.js';
 import { createProgress } from './progress.js';
 import { count, failureOf, judge, printReport, toJson } from './report.js';
 import { runScenario } from './scenario.js';
@@ -16,6 +17,8 @@ export interface DemoFlags {
   readonly checks: number;
   readonly streams: number;
   readonly policies?: string;
+  readonly inspect?: boolean;
+  readonly port?: number;
   readonly json?: boolean;
 }
 
@@ -23,13 +26,18 @@ const EXAMPLES = `
 Two engines run as processes of their own, a primary and a backup. Half-way through, with checks in flight, the primary is
 killed (SIGKILL); later it is started again on the same port. Every answer is held against the policies.
 
+With --inspect, nothing is killed but by you: a steady load, and a page on 127.0.0.1 that shows the client and has buttons to
+kill, freeze and revive the engines. Ctrl-C ends it with the books; a second one ends it at once.
+
 Exit code: 0 when every claim holds, 1 when one does not (it says which), 2 when the demo could not be run.
 
 Examples:
   $ authz demo
   $ authz demo --checks 1000000 --streams 8
   $ authz demo --json | jq .claims
-  $ authz demo --policies ./policies`;
+  $ authz demo --policies ./policies
+  $ authz demo --inspect
+  $ authz demo --inspect --port 8080`;
 
 export function configureDemo(command: Command): Command {
   return command
@@ -37,33 +45,29 @@ export function configureDemo(command: Command): Command {
     .option('--checks <count>', 'how many checks to send', wholeNumber(100, 100_000_000), 100_000)
     .option('--streams <count>', 'over how many streams', wholeNumber(1, 100), 4)
     .option('--policies <dir>', 'directory of policies (default: the examples of the repository)', nonEmpty)
-    .option('--json', 'print one JSON report, and nothing else')
+    .addOption(
+      new Option(
+        '--inspect',
+        'go on until Ctrl-C, with a web page to watch the client and play with the engines',
+      ).conflicts('checks'),
+    )
+    .option('--port <port>', 'of that page (default: any free one)', wholeNumber(0, 65_535))
+    .option('--json', 'print one JSON report, and nothing else; with --inspect, first a line that tells the url')
     .addHelpText('after', EXAMPLES);
 }
 
 /** Plays the demo. Resolves with the exit code. */
 export async function demo(flags: DemoFlags): Promise<number> {
+  if (flags.port !== undefined && flags.inspect !== true) {
+    throw new UsageError('--port: is of the page that --inspect serves', 'demo');
+  }
   const terminal = createTerminal();
   const interruption = interruptionSignal();
-  const isJson = flags.json === true;
   try {
-    const directory = directoryOf(flags);
-    const policies = await loadPolicyDirectory(directory);
-    const title = `${count(flags.checks)} checks over ${flags.streams} streams; half-way, the primary engine is killed`;
-    if (!isJson) terminal.line(`${terminal.paint('bold', title)}\n`);
-    const result = await runScenario({
-      checks: flags.checks,
-      streams: flags.streams,
-      policies,
-      directory,
-      signal: interruption.signal,
-      progress: createProgress(terminal, isJson),
-    });
-    const report = judge(result);
-    if (isJson) terminal.line(toJson(report));
-    else printReport(terminal, report);
-    if (report.ok) return ExitCode.OK;
-    process.stderr.write(`authz: ${failureOf(report)}\n`);
+    const play = flags.inspect === true ? playLive : playScenario;
+    const failure = await play(flags, terminal, interruption.signal);
+    if (failure === undefined) return ExitCode.OK;
+    process.stderr.write(`authz: ${failure}\n`);
     return ExitCode.NO;
   } catch (error) {
     if (interruption.signal.aborted) return interruption.exitCode();
@@ -71,6 +75,45 @@ export async function demo(flags: DemoFlags): Promise<number> {
   } finally {
     interruption.release();
   }
+}
+
+/** Resolves with what does not hold, if anything does not. */
+async function playScenario(flags: DemoFlags, terminal: Terminal, signal: AbortSignal): Promise<string | undefined> {
+  const isJson = flags.json === true;
+  const directory = directoryOf(flags);
+  const policies = await loadPolicyDirectory(directory);
+  const title = `${count(flags.checks)} checks over ${flags.streams} streams; half-way, the primary engine is killed`;
+  if (!isJson) terminal.line(`${terminal.paint('bold', title)}\n`);
+  const result = await runScenario({
+    checks: flags.checks,
+    streams: flags.streams,
+    policies,
+    directory,
+    signal,
+    progress: createProgress(terminal, isJson),
+  });
+  const report = judge(result);
+  if (isJson) terminal.line(toJson(report));
+  else printReport(terminal, report);
+  return report.ok ? undefined : failureOf(report);
+}
+
+/** Resolves with what does not hold, if anything does not, once it was told to end. */
+async function playLive(flags: DemoFlags, terminal: Terminal, signal: AbortSignal): Promise<string | undefined> {
+  const isJson = flags.json === true;
+  const directory = directoryOf(flags);
+  const result = await runLive({
+    streams: flags.streams,
+    port: flags.port ?? 0,
+    policies: await loadPolicyDirectory(directory),
+    directory,
+    signal,
+    observer: isJson ? createLiveJson(terminal) : createLiveLines(terminal),
+  });
+  const report = judgeLive(result);
+  if (isJson) terminal.line(toJson(report));
+  else printLiveReport(terminal, report);
+  return report.ok ? undefined : failureOf(report, 'authz demo --inspect');
 }
 
 function directoryOf({ policies }: DemoFlags): string {
@@ -82,8 +125,11 @@ function directoryOf({ policies }: DemoFlags): string {
 }
 
 function toDemoError(error: unknown): CliError {
-  // The engine's option has the name of the flag.
-  const flags = new Map(error instanceof ConfigurationError ? [['policies', '--policies']] : []);
+  const flags = new Map([
+    // The engine's option has the name of the flag.
+    ['policies', '--policies'],
+    ['options.port', '--port'],
+  ]);
   return toCliError(error, { command: 'demo', flags });
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CliError, oneLine } from '../failure.js';
 import type { ServeReady } from '../serve.js';
+import { FreezeGuard } from './freeze-guard.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_LIMIT_MS = 20_000;
@@ -20,24 +21,36 @@ export interface EngineProcess {
   readonly port: number;
   readonly pid: number;
   readonly policies: number;
-  /** SIGKILL: no goodbye. Resolves when the kernel has buried it. */
+  /** Resolves when it is gone, whoever ended it. */
+  readonly ended: Promise<void>;
+  /** SIGKILL: no goodbye, not even from a frozen one. Resolves when the kernel has buried it. */
   kill(): Promise<void>;
+  /** SIGSTOP: it keeps its port and connections and says nothing more, like a machine that hangs. Not on Windows, which has no such signal. */
+  freeze(): Promise<void>;
+  /** SIGCONT: it goes on where it stood. */
+  thaw(): void;
 }
 
 /** All engines of one demo. */
 export class Engines {
   readonly #policies: string;
-  readonly #children = new Set<ChildProcess>();
   readonly #onUnexpectedEnd: (error: CliError) => void;
+  readonly #main: string;
+  readonly #children = new Set<ChildProcess>();
   #isStopping = false;
   // Whatever ends this process in an orderly way kills them; if it is killed itself, they see their channel close (`serve`).
   readonly #killAtExit = (): void => {
     for (const child of this.#children) child.kill('SIGKILL');
   };
 
-  constructor(policies: string, onUnexpectedEnd: (error: CliError) => void) {
+  /**
+   * @param onUnexpectedEnd told of each engine that ended and was not killed here
+   * @param main the command line whose `serve` is run
+   */
+  constructor(policies: string, onUnexpectedEnd: (error: CliError) => void, main = MAIN) {
     this.#policies = policies;
     this.#onUnexpectedEnd = onUnexpectedEnd;
+    this.#main = main;
     process.on('exit', this.#killAtExit);
   }
 
@@ -63,13 +76,17 @@ export class Engines {
   }
 
   async #start(name: string, port: number): Promise<EngineProcess> {
-    const args = [MAIN, 'serve', '--policies', this.#policies, '--port', String(port), '--json'];
+    if (this.#isStopping) throw new CliError(`the ${name} engine is not started: the demo is ending`);
+    const args = [this.#main, 'serve', '--policies', this.#policies, '--port', String(port), '--json'];
     // A process group of its own: Ctrl-C is for the demo, which then ends them.
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true });
     this.#children.add(child);
     let isServing = false;
+    const guard = new FreezeGuard();
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.once('exit', (code, signal) => {
       this.#children.delete(child);
+      guard.dismiss();
       if (!isServing || this.#isStopping) return;
       this.#onUnexpectedEnd(new CliError(`the ${name} engine ended by itself (${signal ?? `exit code ${code ?? 0}`})`));
     });
@@ -82,9 +99,20 @@ export class Engines {
         port: ready.port,
         pid: ready.pid,
         policies: ready.policies,
+        ended,
         kill: () => {
           isServing = false;
           return bury(child);
+        },
+        freeze: async () => {
+          await guard.post(ready.pid);
+          if (child.kill('SIGSTOP')) return;
+          guard.dismiss();
+          throw new CliError(`the ${name} engine ended meanwhile`);
+        },
+        thaw: () => {
+          child.kill('SIGCONT');
+          guard.dismiss();
         },
       };
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import { createSeededRandom, type Random } from '../../core/random.js';
 import { type ActionDecision, evaluatePolicies, type PolicySet } from '../../engine/index.js';
-import type { Attributes, CheckInput } from '../../types.js';
+import type { Attributes, CheckInput, CheckResponse } from '../../types.js';
 
 /** What is asked, without a request id: the same question is asked many times. */
 export type Question = Omit<CheckInput, 'requestId'>;
@@ -74,6 +74,21 @@ export function createQuestions(policies: PolicySet, seed = 42): readonly KnownQ
   return Array.from({ length: QUESTIONS }, () => {
     const question = createQuestion(random);
     return { question, expected: evaluatePolicies(policies, question) };
+  });
+}
+
+/** Whether the answer says what the policies say: of every action that was asked, and of no other. */
+export function isAsExpected({ expected }: KnownQuestion, { results, error }: CheckResponse): boolean {
+  if (error !== undefined || results.size !== expected.size) return false;
+  return [...expected].every(([action, decision]) => {
+    const result = results.get(action);
+    return (
+      result !== undefined &&
+      result.effect === decision.effect &&
+      result.matched === decision.matched &&
+      (result.policy ?? '') === decision.policy &&
+      (result.rule ?? '') === decision.rule
+    );
   });
 }
 

@@ -1,6 +1,7 @@
 /** What the demo claims, whether it holds, and how that looks. */
 
 import { formatTable, type Terminal } from '../terminal.js';
+import type { Latencies } from './latency-book.js';
 import type { ScenarioResult } from './scenario.js';
 import type { Moment, TimelineEntry } from './timeline.js';
 
@@ -66,13 +67,13 @@ export function judge(result: ScenarioResult): DemoReport {
 }
 
 /** One line naming what does not hold. */
-export function failureOf(report: DemoReport): string {
+export function failureOf(report: { readonly claims: readonly Claim[] }, command = 'authz demo'): string {
   const failed = report.claims.filter((claim) => !claim.ok).map((claim) => `${claim.name}: ${claim.detail}`);
-  return `the demo failed its claim "${failed.join('"; "')}"; please report it with the output of authz demo --json`;
+  return `the demo failed its claim "${failed.join('"; "')}"; please report it with the output of ${command} --json`;
 }
 
 /** With numbers rounded to what was measured: a microsecond. */
-export function toJson(report: DemoReport): string {
+export function toJson(report: object): string {
   return JSON.stringify(report, (_key, value: unknown) =>
     typeof value === 'number' ? Math.round(value * 1_000) / 1_000 : value,
   );
@@ -108,18 +109,19 @@ export function printReport(terminal: Terminal, report: DemoReport): void {
   const speed = [
     ['flat out', `${count(report.flatOutChecksPerSecond)} checks/s`, 'the first half, up to the kill'],
     ['overall', `${count(report.checksPerSecond)} checks/s`, 'the second half is spread over the outage'],
-    [
-      'latency',
-      `p50 ${ms(latencyMs.p50)}  p90 ${ms(latencyMs.p90)}  p99 ${ms(latencyMs.p99)}  max ${ms(latencyMs.max)}`,
-    ],
+    ['latency', percentiles(latencyMs)],
     ['longest pause', ms(report.longestPauseMs), 'without an answer, the failover included'],
   ];
   for (const line of formatTable(speed, (cell, _row, column) => (column === 2 ? terminal.paint('dim', cell) : cell)))
     terminal.line(`  ${line}`);
+  printClaims(terminal, report.claims);
+}
+
+export function printClaims(terminal: Terminal, claims: readonly Claim[]): void {
   heading(terminal, 'Claims');
-  const claims = report.claims.map(({ name, ok, detail }) => [ok ? '✓' : '✗', name, detail]);
-  const lines = formatTable(claims, (cell, row, column) => {
-    const color = report.claims[row]?.ok === true ? 'green' : 'red';
+  const rows = claims.map(({ name, ok, detail }) => [ok ? '✓' : '✗', name, detail]);
+  const lines = formatTable(rows, (cell, row, column) => {
+    const color = claims[row]?.ok === true ? 'green' : 'red';
     if (column === 0) return terminal.paint(color, cell);
     return column === 2 ? terminal.paint('dim', cell) : cell;
   });
@@ -143,7 +145,11 @@ function printTimeline(terminal: Terminal, timeline: readonly TimelineEntry[]): 
   for (const line of lines) terminal.line(line);
 }
 
-function heading(terminal: Terminal, text: string): void {
+export function percentiles({ p50, p90, p99, max }: Latencies): string {
+  return `p50 ${ms(p50)}  p90 ${ms(p90)}  p99 ${ms(p99)}  max ${ms(max)}`;
+}
+
+export function heading(terminal: Terminal, text: string): void {
   terminal.line();
   terminal.line(terminal.paint('bold', text));
 }

@@ -5,8 +5,9 @@ import type { PolicySet } from '../../engine/index.js';
 import { type AuthzClient, type BidirectionalStreamHandle, createClient } from '../../index.js';
 import { CliError } from '../failure.js';
 import { type EngineProcess, Engines } from './engines.js';
+import type { Latencies } from './latency-book.js';
 import { createQuestions } from './questions.js';
-import { type Latencies, Tally, type TallyResult } from './tally.js';
+import { Tally, type TallyResult } from './tally.js';
 import { Timeline, type TimelineEntry } from './timeline.js';
 import { Pace, Workload } from './workload.js';
 

@@ -1,13 +1,10 @@
 /** Keeps the books of the demo: each check sent, how often it was answered, and whether with what the policies say. */
 
-import { build, type Histogram } from 'hdr-histogram-js';
-import type { ActionDecision } from '../../engine/index.js';
 import { AuthzClientError } from '../../errors.js';
-import { type ActionResult, type CheckResponse, Effect } from '../../types.js';
-import type { KnownQuestion } from './questions.js';
+import { type CheckResponse, Effect } from '../../types.js';
+import { type Latencies, LatencyBook } from './latency-book.js';
+import { isAsExpected, type KnownQuestion } from './questions.js';
 
-/** Microseconds; far beyond the deadline of a check. */
-const HIGHEST_LATENCY_US = 600_000_000;
 const KEPT_SAMPLES = 3;
 
 export interface TallyResult {
@@ -27,13 +24,6 @@ export interface TallyResult {
   readonly samples: readonly string[];
 }
 
-export interface Latencies {
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly max: number;
-}
-
 /** Checks are numbered from 0 in the order of sending, and their request ids say their numbers. */
 export class Tally {
   readonly #questions: readonly KnownQuestion[];
@@ -43,10 +33,7 @@ export class Tally {
   readonly #answers: Uint8Array;
   readonly #failed: Uint8Array;
   readonly #asked = new Set<number>();
-  readonly #histogram: Histogram = build({
-    highestTrackableValue: HIGHEST_LATENCY_US,
-    numberOfSignificantValueDigits: 3,
-  });
+  readonly #histogram = new LatencyBook();
   readonly #samples: string[] = [];
   #sent = 0;
   #answered = 0;
@@ -131,8 +118,7 @@ export class Tally {
 
   /** Milliseconds. */
   latencies(): Latencies {
-    const at = (percentile: number): number => this.#histogram.getValueAtPercentile(percentile) / 1_000;
-    return { p50: at(50), p90: at(90), p99: at(99), max: this.#histogram.maxValue / 1_000 };
+    return this.#histogram.latencies();
   }
 
   result(): TallyResult {
@@ -157,23 +143,19 @@ export class Tally {
   }
 
   #measure(number: number, nowMs: number): void {
-    const latencyUs = (nowMs - (this.#sentAt[number] ?? nowMs)) * 1_000;
-    this.#histogram.recordValue(Math.min(HIGHEST_LATENCY_US, Math.max(1, Math.round(latencyUs))));
+    this.#histogram.record(nowMs - (this.#sentAt[number] ?? nowMs));
     const pauseMs = nowMs - (this.#lastAnswerAt ?? nowMs);
     if (pauseMs > this.#longestPauseMs) this.#longestPauseMs = pauseMs;
     this.#lastAnswerAt = nowMs;
   }
 
   #judge(number: number, response: CheckResponse): void {
-    const expected = this.#questions[this.#questionOf[number] ?? -1]?.expected;
-    let isRight = expected !== undefined && response.error === undefined && response.results.size === expected.size;
-    for (const [action, decision] of expected ?? []) {
-      const result = response.results.get(action);
-      if (result?.effect === Effect.ALLOW) this.#allowed++;
-      else if (result?.effect === Effect.DENY) this.#denied++;
-      isRight &&= result !== undefined && isSame(result, decision);
+    for (const { effect } of response.results.values()) {
+      if (effect === Effect.ALLOW) this.#allowed++;
+      else if (effect === Effect.DENY) this.#denied++;
     }
-    if (isRight) return;
+    const known = this.#questions[this.#questionOf[number] ?? -1];
+    if (known !== undefined && isAsExpected(known, response)) return;
     this.#wrong++;
     this.#sample(`${response.requestId} was decided otherwise than the policies say`);
   }
@@ -181,13 +163,4 @@ export class Tally {
   #sample(text: string): void {
     if (this.#samples.length < KEPT_SAMPLES) this.#samples.push(text);
   }
-}
-
-function isSame(result: ActionResult, expected: ActionDecision): boolean {
-  return (
-    result.effect === expected.effect &&
-    result.matched === expected.matched &&
-    (result.policy ?? '') === expected.policy &&
-    (result.rule ?? '') === expected.rule
-  );
 }
