@@ -2,7 +2,6 @@
 
 import { fc, test as propertyTest } from '@fast-check/vitest';
 import { describe, expect, test } from 'vitest';
-import { edgeOf } from '../../src/inspect/page/edges.js';
 import { commandEngine } from '../../src/inspect/page/engine-commands.js';
 import {
   formatClock,
@@ -18,7 +17,6 @@ import { History } from '../../src/inspect/page/history.js';
 import { Series, sparkArea, sparkPath } from '../../src/inspect/page/series.js';
 import { INITIAL_UI, nextTheme, reduceUi, shortcutOf, tokenOf } from '../../src/inspect/page/ui.js';
 import { scrollTopAfterPrepend, scrollTopToReveal, visibleRows } from '../../src/inspect/page/window.js';
-import type { ChartView, TransitionView } from '../../src/inspect/protocol.js';
 import { InspectedWorld } from '../support/inspected-world.js';
 
 describe('figures as text', () => {
@@ -232,42 +230,6 @@ describe('what is chosen', () => {
     ['#a=1&token=x-y_z', 'x-y_z'],
   ])('the token of %j: %j', (hash, token) => {
     expect(tokenOf(hash)).toBe(token);
-  });
-});
-
-describe('the arrow that a transition went along', () => {
-  const edge = (id: string, source: string, target: string, event: string): ChartView['edges'][number] => ({
-    ...{ id, source, target, event, label: event, points: [], labelX: 0, labelY: 0, labelWidth: 0 },
-  });
-  const chart: ChartView = {
-    ...{ machine: 'stream', width: 1, height: 1, states: [] },
-    edges: [
-      edge('lost', 'open', 'reconnecting', 'CALL_LOST'),
-      edge('gave up', 'open', 'closed', 'CALL_LOST'),
-      edge('inner', 'open.steady', 'open.rotating', 'ROTATION_DUE'),
-      edge('again', 'reconnecting', 'connecting', 'after backoff'),
-      edge('deep', 'draining.reconnecting.waiting', 'draining.reconnecting.opening', 'after backoff'),
-    ],
-  };
-  const went = (from: string, to: string, event: string): string | null =>
-    edgeOf(chart, { from: [from], to: [to], event } as unknown as TransitionView);
-
-  test('by its event, from the state around the one left, to the one entered', () => {
-    expect(went('open.steady', 'reconnecting', 'CALL_LOST')).toBe('lost');
-    expect(went('open.rotating', 'closed', 'CALL_LOST')).toBe('gave up');
-    expect(went('open.steady', 'open.rotating', 'ROTATION_DUE')).toBe('inner');
-  });
-
-  test('by the delay that ran out', () => {
-    expect(went('reconnecting', 'connecting', 'xstate.after.backoff.stream.reconnecting')).toBe('again');
-    const event = 'xstate.after.backoff.stream.draining.reconnecting.waiting';
-    expect(went('draining.reconnecting.waiting', 'draining.reconnecting.opening', event)).toBe('deep');
-  });
-
-  test('of a beginning, or of what the chart does not have: none', () => {
-    expect(edgeOf(chart, { from: [], to: ['idle'], event: 'xstate.init' } as unknown as TransitionView)).toBeNull();
-    expect(went('openish', 'reconnecting', 'CALL_LOST')).toBeNull();
-    expect(went('open.steady', 'reconnecting', 'OTHER')).toBeNull();
   });
 });
 
