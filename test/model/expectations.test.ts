@@ -72,7 +72,7 @@ describe.each(cases)('$mistake', ({ wrong, right, model, violation }) => {
   test('done right: holds, and was put to the test', async () => {
     const mended = createPair(right, { ...model, checkEveryMs: 250 });
     await fc.assert(mended.property(), { numRuns: RUNS, seed: SEED });
-    expect(mended.totals.failovers).toBeGreaterThan(3);
+    expect(mended.totals.failovers).toBeGreaterThan(0);
   });
 });
 
