@@ -369,6 +369,8 @@ export class Call implements StreamListener, CheckPlace {
     const unanswered = this.#table.drain();
     for (const check of unanswered) check.place = null;
     this.carrier.inFlight -= unanswered.length;
+    // Of whatever generation it is: the next opening must not be another stream.
+    if (isUnimplemented(status)) this.carrier.noteNoStreams();
     this.carrier.noteCallEnded(this);
     if (unanswered.length > 0) this.carrier.noteFailed(status, this.#openedAt);
     this.#owner.onDead(this, status, unanswered);

@@ -164,7 +164,6 @@ export class CheckStream implements PipeEdges {
     const isUnsupported = isUnimplemented(status);
     // A server that asks for calm is not called again at once.
     const isExhausted = status.code === GrpcCode.RESOURCE_EXHAUSTED;
-    if (isUnsupported) call.carrier.noteNoStreams();
     this.tell({
       type: 'CALL_LOST',
       generation: call.generation,

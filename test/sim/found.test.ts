@@ -298,3 +298,18 @@ test('primary frozen with a batch and a check with metadata under way, a backup:
   expect((await answers).map((answer) => answer?.results.get('read')?.effect)).toEqual([1, 1, 1]);
   expect(client.getState()).toBe('failedOver');
 });
+
+test('server without CheckStream and with room for one stream, calls of one request each: asked by another rpc, and not by one stream after the other', async () => {
+  const { failure, transcript } = await simulate({
+    setup: { ...SETUP, multiplexing: true, maxRequestsPerStream: 1 },
+    commands: [
+      { do: 'fault', server: 0, what: { fault: 'maxStreams', maxStreams: 1 } },
+      { do: 'fault', server: 0, what: { fault: 'streams', exist: false } },
+      { do: 'openHandle' },
+      { do: 'send', handle: 0, count: 1 },
+      { do: 'advance', ms: 13 },
+    ],
+  });
+  expect(failure).toBeUndefined();
+  expect(transcript.filter((line) => / write .*CheckStream r0/.test(line)).length).toBeLessThanOrEqual(2);
+});

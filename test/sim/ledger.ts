@@ -55,6 +55,8 @@ export function must(condition: boolean, what: () => string): asserts condition 
   if (!condition) throw new Violation(what());
 }
 
+const MAX_UNIMPLEMENTED = 3 * 2;
+
 /** Of a question and an id on the wire, under which it went out. */
 const keyOf = (question: string, wireId: string): string => `${question} ${wireId}`;
 
@@ -177,6 +179,13 @@ export class Ledger {
     must(
       tries.length <= allowed,
       () => `invariant 7: ${question} was written ${tries.length} times as ${wireId}, allowed are ${allowed}`,
+    );
+    // Once for each address and each of the two rpcs that it may not have.
+    const other = asks.length * MAX_UNIMPLEMENTED;
+    must(
+      writes.length <= 2 * allowed + other,
+      () =>
+        `invariant 7: ${question} was written ${writes.length} times as ${wireId} to servers that do not know the rpc`,
     );
     const previous = tries.at(-2);
     const isFree = tries.length <= 2 * asks.length && (asks.length > 1 || !this.#turnedAway.has(previous?.call ?? ''));

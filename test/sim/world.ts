@@ -687,7 +687,10 @@ export class World {
     try {
       fn();
     } catch (error) {
-      this.#failure ??= error;
+      if (this.#failure !== undefined) return;
+      this.#failure = error;
+      // What went wrong may go on for ever, in no time: nothing arrives any more.
+      for (const address of this.#addresses) this.#network.setLink(address, { toServerHeld: true, toClientHeld: true });
     }
   }
 
