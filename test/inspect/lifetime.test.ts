@@ -38,7 +38,8 @@ describe('close()', () => {
 });
 
 describe('a process that has nothing else to do', () => {
-  test.each(['leaves', 'closes'])('and %s, with a page open: ends', async (what) => {
+  // The first of them compiles the sources for its process.
+  test.each(['leaves', 'closes'])('and %s, with a page open: ends', { timeout: 60_000 }, async (what) => {
     const server = await stage.server();
     const child = new ChildProgram('inspected-client-child', [what, server.address]);
     stage.onEnd(() => child.kill());

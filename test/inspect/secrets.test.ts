@@ -1,7 +1,9 @@
 /** Secrets, and whom and what was asked about: none of it reaches a page, even where a server or a callback says it. */
 
 import { describe, expect, test } from 'vitest';
+import { runtimeOf } from '../../src/client.js';
 import { startInspector } from '../../src/inspect/index.js';
+import type { TransitionView } from '../../src/inspect/protocol.js';
 import { type CheckInput, createClient, GrpcCode, type PooledClientOptions } from '../../src/index.js';
 import { PageReader } from '../support/inspector-page.js';
 import { allow, type Script, ScriptedStatus } from '../support/scripted-server.js';
@@ -101,6 +103,20 @@ describe.each([0, 256])('with a flight recorder of %i', (flightRecorderSize) => 
       expect(late.text).not.toContain(CANARY);
     },
   );
+});
+
+test('a reason that came past every other guard: is redacted on its way to the page', async () => {
+  const client = stage.client(await stage.server());
+  await client.connect();
+  const inspector = await startInspector(client);
+  stage.onEnd(() => inspector.close());
+  const page = await PageReader.open(inspector);
+  await page.hello();
+  runtimeOf(client).actors.tell('connection-1', { type: 'GOAWAY', reason: `Bearer ${TOKEN}` });
+  const isGoaway = ({ event }: TransitionView): boolean => event === 'GOAWAY';
+  const { transitions } = await page.frame('the GOAWAY', (frame) => frame.transitions.some(isGoaway));
+  expect(transitions.find(isGoaway)?.cause).toBe('Bearer [redacted]');
+  expect(page.text).not.toContain(CANARY);
 });
 
 test('an error event that a page alone hears: is logged, as one that nobody listens for', async () => {
