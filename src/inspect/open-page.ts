@@ -30,8 +30,16 @@ export class OpenPage {
     if (!this.#reader.isEndless) this.#response.end();
   }
 
-  /** Time for a frame. */
+  /** Time for a frame. One that cannot be made ends the page, and hurts nobody else. */
   tick(): void {
+    try {
+      this.#tick();
+    } catch {
+      this.#response.destroy();
+    }
+  }
+
+  #tick(): void {
     if (this.#fullSinceMs !== undefined) {
       if (performance.now() - this.#fullSinceMs >= MAX_STALL_MS) this.#response.destroy();
       return;

@@ -110,7 +110,8 @@ class InspectorServer implements Inspector {
 
   #listen(port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(listenError(cause, port)));
+      // It stays: that no more file descriptors are left for those who call is not to end the process.
+      this.#server.on('error', (cause) => reject(listenError(cause, port)));
       this.#server.listen(port, HOST, () => {
         this.#server.unref();
         this.#port = (this.#server.address() as AddressInfo).port;
@@ -121,6 +122,8 @@ class InspectorServer implements Inspector {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
+    // Whoever has gone before the answer came needs none.
+    response.on('error', () => undefined);
     try {
       await this.#answer(request, response);
     } catch (error) {
@@ -180,7 +183,7 @@ function refuse(response: ServerResponse, error: unknown): void {
     return;
   }
   const { status, field, message, headers } =
-    error instanceof Refusal ? error : new Refusal(500, 'inspector', 'failed; see the log of the process');
+    error instanceof Refusal ? error : new Refusal(500, 'inspector', 'failed; close it and start another');
   tell(response, status, { error: { field, message } }, headers);
 }
 

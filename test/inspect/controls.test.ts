@@ -1,7 +1,9 @@
 /** Engines under the page's control, as the demo serves them: over real HTTP, with a token of their own. */
 
-import { describe, expect, test } from 'vitest';
-import type { EngineControls } from '../../src/inspect/engine-controls.js';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { describe, expect, test, vi } from 'vitest';
+import { EngineCommandError, type EngineControls } from '../../src/inspect/engine-controls.js';
 import type { EngineView } from '../../src/inspect/protocol.js';
 import { type Inspector, serveClient } from '../../src/inspect/server.js';
 import { PageReader, request, tokenOf } from '../support/inspector-page.js';
@@ -21,8 +23,12 @@ class FakeControls implements EngineControls {
     return [...this.#states].map(([address, state]) => ({ address, state }));
   }
 
-  kill(address: string): Promise<void> {
-    return this.#set(address, 'dead');
+  /** Settled by a test, where it is not to be done at once. */
+  killing: Promise<void> = Promise.resolve();
+
+  async kill(address: string): Promise<void> {
+    await this.killing;
+    await this.#set(address, 'dead');
   }
 
   freeze(address: string): Promise<void> {
@@ -142,6 +148,73 @@ describe('an inspector with controls', () => {
     expect(controls.engines()).toEqual([{ address: 'a:1', state: 'running' }]);
     page.leave();
   });
+});
+
+test('an engine that cannot be killed: the answer says why', async () => {
+  const controls = new FakeControls('a:1');
+  const inspector = await controlled(controls);
+  const page = await PageReader.open(inspector);
+  const token = (await page.hello()).controls?.token ?? '';
+  const why = new EngineCommandError('a:1 is dead already; revive it first', 'ERR_AUTHZ_ENGINE_STATE');
+  for (const [error, answer] of [
+    [why, [409, { error: { field: 'engine', message: `engine: ${why.message}` } }]],
+    // What nobody has thought of is not told to whoever asks.
+    [
+      new Error('not for the page'),
+      [500, { error: { field: 'inspector', message: 'inspector: failed; close it and start another' } }],
+    ],
+  ] as const) {
+    const killing = Promise.reject(error);
+    killing.catch(() => undefined);
+    controls.killing = killing;
+    const { status, json } = await command(inspector, '/engines/kill', token);
+    expect([status, json]).toEqual(answer);
+  }
+  page.leave();
+});
+
+test('a page that goes while its engine is being killed: nobody is hurt, and it is done', async () => {
+  const controls = new FakeControls('a:1');
+  const inspector = await controlled(controls);
+  const page = await PageReader.open(inspector);
+  const token = (await page.hello()).controls?.token ?? '';
+  let kill = (): void => undefined;
+  controls.killing = new Promise((resolve) => (kill = resolve));
+  const sent = httpRequest({
+    host: '127.0.0.1',
+    port: inspector.port,
+    path: '/engines/kill',
+    method: 'POST',
+    agent: false,
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      origin: `http://127.0.0.1:${inspector.port}`,
+    },
+  });
+  sent.on('error', () => undefined).end(JSON.stringify({ address: 'a:1' }));
+  await once(sent, 'finish');
+  await page.frame('a frame after it', () => true);
+  sent.destroy();
+  await once(sent, 'close');
+  kill();
+  await page.frame('the dead engine', ({ engines }) => engines[0]?.state === 'dead');
+  page.leave();
+});
+
+test('engines that cannot be told: end the page, and nothing else', async () => {
+  const controls = new FakeControls('a:1');
+  const inspector = await controlled(controls);
+  const page = await PageReader.open(inspector);
+  await page.frame('a frame', () => true);
+  vi.spyOn(controls, 'engines').mockImplementation(() => {
+    throw new Error('oh');
+  });
+  await page.until(() => page.ended, 'the end');
+  vi.restoreAllMocks();
+  const next = await PageReader.open(inspector);
+  await next.frame('a frame', () => true);
+  next.leave();
 });
 
 test('an inspector without controls: has no engines, and no POST', async () => {
