@@ -7,6 +7,7 @@ import { EngineCommandError, type EngineControls } from '../../src/inspect/engin
 import type { EngineView } from '../../src/inspect/protocol.js';
 import { type Inspector, serveClient } from '../../src/inspect/server.js';
 import { PageReader, request, tokenOf } from '../support/inspector-page.js';
+import { eventually } from '../support/recorder.js';
 import { useStage } from '../support/stage.js';
 
 const stage = useStage();
@@ -25,8 +26,10 @@ class FakeControls implements EngineControls {
 
   /** Settled by a test, where it is not to be done at once. */
   killing: Promise<void> = Promise.resolve();
+  kills = 0;
 
   async kill(address: string): Promise<void> {
+    this.kills++;
     await this.killing;
     await this.#set(address, 'dead');
   }
@@ -193,8 +196,7 @@ test('a page that goes while its engine is being killed: nobody is hurt, and it 
     },
   });
   sent.on('error', () => undefined).end(JSON.stringify({ address: 'a:1' }));
-  await once(sent, 'finish');
-  await page.frame('a frame after it', () => true);
+  await eventually(() => controls.kills > 0, 'the command');
   sent.destroy();
   await once(sent, 'close');
   kill();
