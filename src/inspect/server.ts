@@ -122,8 +122,6 @@ class InspectorServer implements Inspector {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-    // Whoever has gone before the answer came needs none.
-    response.on('error', () => undefined);
     try {
       await this.#answer(request, response);
     } catch (error) {

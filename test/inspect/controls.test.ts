@@ -1,6 +1,5 @@
 /** Engines under the page's control, as the demo serves them: over real HTTP, with a token of their own. */
 
-import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { describe, expect, test, vi } from 'vitest';
 import { EngineCommandError, type EngineControls } from '../../src/inspect/engine-controls.js';
@@ -197,8 +196,9 @@ test('a page that goes while its engine is being killed: nobody is hurt, and it 
   });
   sent.on('error', () => undefined).end(JSON.stringify({ address: 'a:1' }));
   await eventually(() => controls.kills > 0, 'the command');
+  const gone = new Promise((resolve) => sent.once('close', resolve));
   sent.destroy();
-  await once(sent, 'close');
+  await gone;
   kill();
   await page.frame('the dead engine', ({ engines }) => engines[0]?.state === 'dead');
   page.leave();
