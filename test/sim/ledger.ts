@@ -55,6 +55,7 @@ export function must(condition: boolean, what: () => string): asserts condition 
   if (!condition) throw new Violation(what());
 }
 
+/** Three addresses, each without two rpcs. */
 const MAX_UNIMPLEMENTED = 3 * 2;
 
 /** Of a question and an id on the wire, under which it went out. */
@@ -180,7 +181,6 @@ export class Ledger {
       tries.length <= allowed,
       () => `invariant 7: ${question} was written ${tries.length} times as ${wireId}, allowed are ${allowed}`,
     );
-    // Once for each address and each of the two rpcs that it may not have.
     const other = asks.length * MAX_UNIMPLEMENTED;
     must(
       writes.length <= 2 * allowed + other,

@@ -8,13 +8,13 @@ const covers = (state: string, leaf: string): boolean => state === '' || leaf ==
 
 /** The id of the edge; null when none leads there: an actor's beginning, or what changes no state. */
 export function findEdge(chart: ChartView, step: Step): string | null {
-  let best: { readonly id: string; readonly depth: number } | null = null;
+  let best: { readonly id: string; readonly source: string } | null = null;
   for (const { id, transitions } of chart.edges) {
     for (const transition of transitions) {
       if (!explains(transition, step)) continue;
-      // Of two that have the event, the inner state's is the one taken.
-      const depth = transition.source.length;
-      if (best === null || depth > best.depth) best = { id, depth };
+      const { source } = transition;
+      // Of a state and one within it that both have the event, the inner one's is taken.
+      if (best === null || (source !== best.source && covers(best.source, source))) best = { id, source };
     }
   }
   return best?.id ?? null;
