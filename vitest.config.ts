@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'inspect-bridge/test/**/*.test.ts'],
-    // Minutes of load on real processes: `npm run test:chaos`.
-    exclude: [...configDefaults.exclude, 'test/chaos/**'],
+    // Minutes of load on real processes, and a browser: `npm run test:chaos`, `npm run test:browser`.
+    exclude: [...configDefaults.exclude, 'test/chaos/**', 'test/browser/**'],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 
 import type { Engine } from './support/engine.js';
 import { Callers, StreamLoad } from './support/load.js';
-import { testWith } from './support/needs.js';
+import { testWith } from '../support/needs.js';
 import { haproxyBefore } from './support/proxies.js';
 import { Yard, type Subject } from './support/yard.js';
 

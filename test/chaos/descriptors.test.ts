@@ -5,7 +5,7 @@ import { describe, expect } from 'vitest';
 import { GrpcCode } from '../../src/errors.js';
 import { eventually } from '../support/recorder.js';
 import { ClientProcess } from './support/client-process.js';
-import { testWith } from './support/needs.js';
+import { testWith } from '../support/needs.js';
 import { Yard } from './support/yard.js';
 
 const yard = new Yard();

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { question } from '../support/fault-engine.js';
 import { eventually } from '../support/recorder.js';
 import { Etcd, watchingTransport, type ConnectionRecord } from './support/etcd.js';
-import { testWith } from './support/needs.js';
+import { testWith } from '../support/needs.js';
 import { Yard } from './support/yard.js';
 
 const yard = new Yard();

@@ -6,7 +6,7 @@ import { GrpcCode } from '../../src/errors.js';
 import { question } from '../support/fault-engine.js';
 import { eventually } from '../support/recorder.js';
 import { Callers, StreamLoad, type Load } from './support/load.js';
-import { testWith } from './support/needs.js';
+import { testWith } from '../support/needs.js';
 import { haproxyBefore, nginxAnswering, nginxBefore, type Backend, type Proxy } from './support/proxies.js';
 import { Yard } from './support/yard.js';
 

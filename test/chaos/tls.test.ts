@@ -15,7 +15,7 @@ import { eventually } from '../support/recorder.js';
 import { Authority, Mounted, type Issued, type Validity } from './support/authority.js';
 import type { Engine } from './support/engine.js';
 import { Callers, StreamLoad } from './support/load.js';
-import { testWith } from './support/needs.js';
+import { testWith } from '../support/needs.js';
 import { Yard } from './support/yard.js';
 
 const yard = new Yard();

@@ -8,7 +8,7 @@ import { describe, expect } from 'vitest';
 
 import { eventually } from '../support/recorder.js';
 import { ClientProcess } from './support/client-process.js';
-import { testWith } from './support/needs.js';
+import { testWith } from '../support/needs.js';
 import { Yard } from './support/yard.js';
 
 const yard = new Yard();

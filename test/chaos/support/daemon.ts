@@ -1,8 +1,9 @@
 /** Programs that run beside a test, none of which outlives it. */
 
-import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 
+import { hasProgram } from '../../support/programs.js';
 import { eventually } from '../../support/recorder.js';
 
 /** Enough to say why it failed. */
@@ -123,16 +124,4 @@ export class Daemon {
 /** Linux can kill a child when its parent dies; elsewhere `exit` above has to do. */
 function tether(signal: string): string[] {
   return hasProgram('setpriv') ? ['setpriv', '--pdeathsig', signal.replace('SIG', ''), '--'] : [];
-}
-
-const found = new Map<string, boolean>();
-
-/** Whether the shell finds it; where administrators have their programs, too. */
-export function hasProgram(name: string): boolean {
-  let has = found.get(name);
-  if (has === undefined) {
-    has = spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin:/sbin"; command -v ${name}`]).status === 0;
-    found.set(name, has);
-  }
-  return has;
 }

@@ -1,8 +1,7 @@
 /** Tests that need programs of the system: in CI they must be there, elsewhere such a test says what it misses. */
 
 import { test } from 'vitest';
-
-import { hasProgram } from './daemon.js';
+import { hasProgram } from './programs.js';
 
 const isCi = !['', '0', 'false'].includes(process.env['CI'] ?? '');
 
