@@ -7,6 +7,7 @@ import { Chart } from './chart.js';
 import { findEdge } from './chart-edge.js';
 import { lastTransitionsOf } from './entries.js';
 import { formatClock, formatEvent, formatSpan, formatValue } from './format.js';
+import { IconButton } from './icons.js';
 import { Chip, Mark } from './marks.js';
 import type { Model } from './model.js';
 import { toneOf, toneOfState, topState } from './tones.js';
@@ -20,6 +21,8 @@ export interface ActorPanelProps {
   readonly selected: string;
   readonly charts: ChartsState;
   readonly cursor: Cursor | null;
+  readonly isLarge: boolean;
+  readonly onEnlarge: () => void;
   readonly onTravel: (transition: TransitionView) => void;
 }
 
@@ -28,7 +31,8 @@ export type ChartsState =
   | { readonly kind: 'failed' }
   | { readonly kind: 'loaded'; readonly charts: Readonly<Record<string, ChartView>> };
 
-export function ActorPanel({ model, scene, selected, charts, cursor, onTravel }: ActorPanelProps): JSX.Element {
+export function ActorPanel(props: ActorPanelProps): JSX.Element {
+  const { model, scene, selected, charts, cursor, isLarge, onEnlarge, onTravel } = props;
   const { actor, isGone } = find(model, scene, selected);
   const upTo = cursor?.sequence;
   const transitions = useMemo(
@@ -54,6 +58,12 @@ export function ActorPanel({ model, scene, selected, charts, cursor, onTravel }:
         <Chip tone={toneOf(actor)} active={actor.active} />
         {isGone && <span class="note-chip">gone</span>}
         <p class="panel-note">{actor.machine} statechart</p>
+        <IconButton
+          icon={isLarge ? 'shrink' : 'expand'}
+          label={isLarge ? 'A smaller chart (C)' : 'A larger chart (C)'}
+          onClick={onEnlarge}
+          class="enlarge"
+        />
       </header>
       <div class="actor-body">
         <div class="chart-frame">

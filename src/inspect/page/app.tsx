@@ -75,7 +75,7 @@ export function App({ model, feed, feedState, charts }: AppProps): JSX.Element {
       {header}
       <Banner feed={feedState} onRetry={onRetry} />
       {model.mode === 'live' && <MetricsPanel model={model} scene={scene} />}
-      <main class="panels">
+      <main class={`panels ${ui.isChartLarge ? 'has-large-chart' : ''}`}>
         <div class="side">
           <TreePanel {...shared} />
           {model.controlsToken !== null && <EnginesPanel engines={model.engines} token={model.controlsToken} />}
@@ -86,6 +86,8 @@ export function App({ model, feed, feedState, charts }: AppProps): JSX.Element {
           selected={ui.selected}
           charts={charts}
           cursor={cursor}
+          isLarge={ui.isChartLarge}
+          onEnlarge={() => dispatch({ type: 'enlargeChart', isLarge: !ui.isChartLarge })}
           onTravel={(transition) => onEntry(transitionEntry(transition))}
         />
         <TimelinePanel model={model} ui={ui} dispatch={dispatch} onTravel={onEntry} />
@@ -135,7 +137,12 @@ function runShortcut(shortcut: Shortcut, { model, ui, dispatch }: Shared): void 
       return;
     case 'filter':
       dispatch({ type: 'showTab', tab: 'timeline' });
+      dispatch({ type: 'enlargeChart', isLarge: false });
       requestAnimationFrame(() => focusField('timeline-search'));
+      return;
+    case 'enlarge':
+      dispatch({ type: 'showTab', tab: 'actor' });
+      dispatch({ type: 'enlargeChart', isLarge: !ui.isChartLarge });
       return;
     case 'help':
       dispatch({ type: 'showHelp', isOpen: !ui.isHelpOpen });
@@ -148,13 +155,16 @@ function runShortcut(shortcut: Shortcut, { model, ui, dispatch }: Shared): void 
   }
 }
 
-function closeWhatIsOpen({ isHelpOpen }: Ui, dispatch: Shared['dispatch']): void {
+function closeWhatIsOpen({ isHelpOpen, isChartLarge }: Ui, dispatch: Shared['dispatch']): void {
   if (isHelpOpen) {
     dispatch({ type: 'showHelp', isOpen: false });
     return;
   }
   const { activeElement } = document;
-  if (!(activeElement instanceof HTMLInputElement)) return;
+  if (!(activeElement instanceof HTMLInputElement)) {
+    if (isChartLarge) dispatch({ type: 'enlargeChart', isLarge: false });
+    return;
+  }
   if (activeElement.id === 'tree-search') dispatch({ type: 'searchTree', query: '' });
   if (activeElement.id === 'timeline-search') dispatch({ type: 'filter', change: { query: '' } });
   activeElement.blur();

@@ -28,6 +28,47 @@ export function zoom(box: ViewBox, factor: number, whole: ViewBox, atX = 0.5, at
   return { x: box.x + (box.width - width) * atX, y: box.y + (box.height - height) * atY, width, height };
 }
 
+/** What is drawn is readable from here on: in pixels of the screen for one of the drawing's. */
+const READABLE_SCALE = 0.62;
+const FOLLOW_SCALE = 0.9;
+
+interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What is seen while the active state is followed: the whole where that can be read, else what is around `place`. */
+export function follow(whole: ViewBox, place: Place | undefined, screen: { width: number; height: number }): ViewBox {
+  const scale = Math.min(screen.width / whole.width, screen.height / whole.height);
+  if (place === undefined || scale === 0 || scale >= READABLE_SCALE) return whole;
+  const [width, height] = [screen.width / FOLLOW_SCALE, screen.height / FOLLOW_SCALE];
+  return {
+    x: within(place.x + place.width / 2 - width / 2, width, whole.x, whole.width),
+    y: within(place.y + place.height / 2 - height / 2, height, whole.y, whole.height),
+    width,
+    height,
+  };
+}
+
+/** Not beyond the edges of the whole; in its middle where more than the whole is seen. */
+function within(at: number, length: number, wholeAt: number, wholeLength: number): number {
+  if (length >= wholeLength) return wholeAt + (wholeLength - length) / 2;
+  return Math.min(Math.max(at, wholeAt), wholeAt + wholeLength - length);
+}
+
+/** On the way from one view to another. `share` from 0 to 1. */
+export function mix(from: ViewBox, to: ViewBox, share: number): ViewBox {
+  const at = (one: number, other: number): number => one + (other - one) * share;
+  return {
+    x: at(from.x, to.x),
+    y: at(from.y, to.y),
+    width: at(from.width, to.width),
+    height: at(from.height, to.height),
+  };
+}
+
 /** By fractions of the view. */
 export const pan = (box: ViewBox, byX: number, byY: number): ViewBox => ({
   ...box,

@@ -1,10 +1,12 @@
 /** A statechart, drawn: states within states, arrows with what they wait for, the active state lit. */
 
 import type { JSX } from 'preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ChartEdge, ChartState, ChartTransition, ChartView } from '../protocol.js';
 import { withAround } from './chart-edge.js';
-import { fit, pan, roundedPath, type ViewBox, zoom } from './chart-view.js';
+import { fit, follow, mix, pan, roundedPath, type ViewBox, zoom } from './chart-view.js';
+import { useSize } from './hooks.js';
+import { Icon, type IconName } from './icons.js';
 
 export interface ChartProps {
   readonly chart: ChartView;
@@ -16,31 +18,47 @@ export interface ChartProps {
 
 const ZOOM_STEP = 1.25;
 const PAN_STEP = 0.12;
+const GLIDE_MS = 320;
 const LINE_HEIGHT = 14;
 const LABEL_BASELINE = 12;
 
 export function Chart({ chart, active, flash }: ChartProps): JSX.Element {
   const whole = useMemo(() => fit(chart.width, chart.height), [chart]);
-  const [box, setBox] = useState(whole);
+  const [frame, screen] = useSize<HTMLDivElement>();
+  // Null: the active state is followed.
+  const [chosen, setChosen] = useState<ViewBox | null>(null);
   const svg = useRef<SVGSVGElement>(null);
-  const drag = useDrag(svg, setBox);
-  useWheel(svg, whole, setBox);
+  const followed = useMemo(
+    () =>
+      follow(
+        whole,
+        chart.states.find(({ path }) => path === active[0]),
+        screen,
+      ),
+    [chart, active[0], screen],
+  );
+  const box = chosen ?? followed;
+  const update = useCallback(
+    (change: (box: ViewBox) => ViewBox) => setChosen((last) => change(last ?? followed)),
+    [followed],
+  );
+  useGlide(svg, box, chosen === null);
+  useWheel(svg, whole, update);
+  const drag = useDrag(svg, update);
   const lit = useMemo(() => new Set(active.flatMap(withAround)), [active]);
   const leaves = new Set(active);
-  const closer = (factor: number): void => setBox((current) => zoom(current, factor, whole));
   const onKeyDown = (event: KeyboardEvent): void => {
     const next = KEYS[event.key];
     if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
-    setBox((current) => next(current, whole));
+    update((current) => next(current, whole));
   };
   return (
-    <div class="chart">
+    <div class="chart" ref={frame}>
       <svg
         ref={svg}
         class="chart-drawing"
-        viewBox={`${box.x} ${box.y} ${box.width} ${box.height}`}
         role="img"
         aria-label={describe(chart, active)}
         tabIndex={0}
@@ -58,19 +76,44 @@ export function Chart({ chart, active, flash }: ChartProps): JSX.Element {
         {chart.edges.map((edge) => (
           <EdgeLabel key={edge.id} edge={edge} isPossible={lit.has(edge.source)} />
         ))}
+        {chart.states
+          .filter(({ kind }) => !isLeafKind(kind))
+          .map((state) => (
+            <Title key={state.path} state={state} isActive={leaves.has(state.path)} />
+          ))}
       </svg>
-      <div class="chart-tools" role="group" aria-label="Zoom">
-        <button type="button" title="Closer (+)" aria-label="Closer" onClick={() => closer(1 / ZOOM_STEP)}>
-          +
-        </button>
-        <button type="button" title="Farther (-)" aria-label="Farther" onClick={() => closer(ZOOM_STEP)}>
-          −
-        </button>
-        <button type="button" title="The whole chart (0)" aria-label="The whole chart" onClick={() => setBox(whole)}>
-          ⤢
-        </button>
+      {isInPart(box, whole) && <Overview chart={chart} whole={whole} box={box} lit={lit} update={update} />}
+      <div class="chart-tools" role="group" aria-label="What is seen of the chart">
+        <Tool
+          label="Closer (+)"
+          icon="closer"
+          onClick={() => update((current) => zoom(current, 1 / ZOOM_STEP, whole))}
+        />
+        <Tool label="Farther (-)" icon="farther" onClick={() => update((current) => zoom(current, ZOOM_STEP, whole))} />
+        <Tool label="The whole chart (0)" icon="whole" onClick={() => setChosen(whole)} />
+        <Tool
+          label="Follow the active state"
+          icon="follow"
+          isPressed={chosen === null}
+          onClick={() => setChosen(null)}
+        />
       </div>
     </div>
+  );
+}
+
+interface ToolProps {
+  readonly label: string;
+  readonly icon: IconName;
+  readonly isPressed?: boolean;
+  readonly onClick: () => void;
+}
+
+function Tool({ label, icon, isPressed, onClick }: ToolProps): JSX.Element {
+  return (
+    <button type="button" title={label} aria-label={label} aria-pressed={isPressed} onClick={onClick}>
+      <Icon name={icon} size={14} />
+    </button>
   );
 }
 
@@ -84,6 +127,41 @@ const KEYS: Readonly<Record<string, (box: ViewBox, whole: ViewBox) => ViewBox>> 
   ArrowUp: (box) => pan(box, 0, PAN_STEP),
   ArrowDown: (box) => pan(box, 0, -PAN_STEP),
 };
+
+const isInPart = (box: ViewBox, whole: ViewBox): boolean =>
+  box.width < whole.width * 0.98 || box.height < whole.height * 0.98;
+
+interface OverviewProps {
+  readonly chart: ChartView;
+  readonly whole: ViewBox;
+  readonly box: ViewBox;
+  readonly lit: ReadonlySet<string>;
+  readonly update: Update;
+}
+
+/** The whole in a corner, and what of it is seen. */
+function Overview({ chart, whole, box, lit, update }: OverviewProps): JSX.Element {
+  const onPointerDown = ({ clientX, clientY, currentTarget }: PointerEvent & { currentTarget: Element }): void => {
+    const { left, top, width, height } = currentTarget.getBoundingClientRect();
+    const x = whole.x + ((clientX - left) / width) * whole.width;
+    const y = whole.y + ((clientY - top) / height) * whole.height;
+    update((current) => ({ ...current, x: x - current.width / 2, y: y - current.height / 2 }));
+  };
+  return (
+    <svg
+      class="chart-overview"
+      viewBox={`${whole.x} ${whole.y} ${whole.width} ${whole.height}`}
+      style={{ aspectRatio: `${whole.width} / ${whole.height}` }}
+      aria-hidden="true"
+      onPointerDown={onPointerDown}
+    >
+      {chart.states.slice(1).map(({ path, x, y, width, height }) => (
+        <rect key={path} class={lit.has(path) ? 'is-lit' : ''} x={x} y={y} width={width} height={height} rx={8} />
+      ))}
+      <rect class="chart-sight" x={box.x} y={box.y} width={box.width} height={box.height} rx={8} />
+    </svg>
+  );
+}
 
 const ARROW_HEADS = (
   <defs>
@@ -113,7 +191,7 @@ interface StateBoxProps {
 
 function StateBox({ state, isActive, isAround }: StateBoxProps): JSX.Element {
   const { x, y, width, height, label, kind, isInitial, depth } = state;
-  const isLeaf = kind === 'atomic' || kind === 'final';
+  const isLeaf = isLeafKind(kind);
   const look = [
     'chart-state',
     isLeaf ? 'is-leaf' : 'is-compound',
@@ -124,17 +202,25 @@ function StateBox({ state, isActive, isAround }: StateBoxProps): JSX.Element {
     <g class={look.join(' ')} data-state={state.path}>
       <title>{tellState(state)}</title>
       <rect x={x} y={y} width={width} height={height} rx={isLeaf ? 7 : 10} />
-      {isLeaf ? (
+      {isLeaf && (
         <text x={x + width / 2} y={y + height / 2 + 4.5} text-anchor="middle">
-          {label}
-        </text>
-      ) : (
-        <text x={x + 14} y={y + 23}>
           {label}
         </text>
       )}
       {isInitial && <circle class="chart-initial" cx={x + 10} cy={isLeaf ? y + height / 2 : y + 10} r={3.5} />}
     </g>
+  );
+}
+
+const isLeafKind = (kind: ChartState['kind']): boolean => kind === 'atomic' || kind === 'final';
+
+/** Above the arrows, which may lead through where it stands. */
+function Title({ state: { x, y, label, depth }, isActive }: Omit<StateBoxProps, 'isAround'>): JSX.Element {
+  const look = `chart-title ${depth === 0 ? 'is-whole' : ''} ${isActive ? 'is-active' : ''}`;
+  return (
+    <text class={look} x={x + 14} y={y + 23}>
+      {label}
+    </text>
   );
 }
 
@@ -208,6 +294,29 @@ function describe({ machine, edges }: ChartView, active: readonly string[]): str
 
 // --- moving about -------------------------------------------------------------------------------------------------------------
 
+/** Moves what is seen to `box`: gliding, or at once. */
+function useGlide(svg: { readonly current: SVGSVGElement | null }, box: ViewBox, isGliding: boolean): void {
+  const shown = useRef<ViewBox | null>(null);
+  useLayoutEffect(() => {
+    const show = (next: ViewBox): void => {
+      shown.current = next;
+      svg.current?.setAttribute('viewBox', `${next.x} ${next.y} ${next.width} ${next.height}`);
+    };
+    const from = shown.current;
+    if (from === null || !isGliding || matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      show(box);
+      return undefined;
+    }
+    const startedAt = performance.now();
+    let request = requestAnimationFrame(function step(now) {
+      const share = Math.min(1, Math.max(0, (now - startedAt) / GLIDE_MS));
+      show(mix(from, box, 1 - (1 - share) ** 3));
+      if (share < 1) request = requestAnimationFrame(step);
+    });
+    return () => cancelAnimationFrame(request);
+  }, [box, isGliding]);
+}
+
 type Update = (change: (box: ViewBox) => ViewBox) => void;
 
 type PointerListener = (event: PointerEvent) => void;
@@ -257,5 +366,5 @@ function useWheel(svg: { readonly current: SVGSVGElement | null }, whole: ViewBo
     };
     element?.addEventListener('wheel', onWheel, { passive: false });
     return () => element?.removeEventListener('wheel', onWheel);
-  }, [whole]);
+  }, [whole, update]);
 }

@@ -14,8 +14,9 @@ const KEYS: readonly (readonly [readonly string[], string])[] = [
   [['↑', '↓', '←', '→'], 'move in the tree; open and close'],
   [['Enter'], 'choose the actor'],
   [['F'], 'filter the timeline'],
+  [['C'], 'a larger chart, and back'],
   [['T'], 'colours: as the system has them, dark, light'],
-  [['Esc'], 'clear the search; close this'],
+  [['Esc'], 'clear the search; close what is open'],
   [['?'], 'this help'],
 ];
 

@@ -137,14 +137,15 @@ function Row({ entry, cursor, onTravel, dispatch }: RowProps): JSX.Element {
 
 function TransitionFace({ entry }: { readonly entry: Extract<Entry, { kind: 'transition' }> }): JSX.Element {
   const { machine, from, to, event, cause } = entry.transition;
+  const stays = from.join() === to.join();
   return (
     <>
       <Mark tone={toneOfState(machine, topState(to))} size={10} />
       <span class="entry-line">
         <span class="entry-actor">{entry.actor.replace(/^endpoint:/, '')}</span>
         <span class="entry-move">
-          {from.length > 0 && <span class="entry-from">{from.join(', ')}</span>}
-          <span class="arrow">→</span>
+          {!stays && from.length > 0 && <span class="entry-from">{from.join(', ')}</span>}
+          <span class="arrow">{stays ? '↻' : '→'}</span>
           <b class={`tone-${toneOfState(machine, topState(to))}`}>{to.join(', ')}</b>
         </span>
       </span>

@@ -227,7 +227,7 @@ interface EndpointFaceProps {
 }
 
 function EndpointFace({ node, model, scene }: EndpointFaceProps): JSX.Element {
-  const { id, tone, label, actor, checksPerSecond, inFlight } = node;
+  const { id, tone, label, actor, checksPerSecond } = node;
   return (
     <>
       <span class="node-line">
@@ -236,26 +236,16 @@ function EndpointFace({ node, model, scene }: EndpointFaceProps): JSX.Element {
       </span>
       <span class="node-line">
         <span class="node-state">{topState(actor?.active ?? [])}</span>
-        <Rate checksPerSecond={checksPerSecond} inFlight={inFlight} />
+        <Rate checksPerSecond={checksPerSecond} />
       </span>
       <HealthStrip actor={id} model={model} at={scene.at} />
     </>
   );
 }
 
-interface RateProps {
-  readonly checksPerSecond: number | null;
-  readonly inFlight?: number | null;
-}
-
-function Rate({ checksPerSecond, inFlight = null }: RateProps): JSX.Element | null {
+function Rate({ checksPerSecond }: { readonly checksPerSecond: number | null }): JSX.Element | null {
   if (checksPerSecond === null) return null;
-  return (
-    <span class="node-rate">
-      {formatCount(checksPerSecond)}/s
-      {inFlight !== null && <i> · {formatCount(inFlight)} in flight</i>}
-    </span>
-  );
+  return <span class="node-rate">{formatCount(checksPerSecond)}/s</span>;
 }
 
 function HealthStrip({

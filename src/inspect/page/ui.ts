@@ -20,6 +20,8 @@ export interface Ui {
   readonly tab: Tab;
   readonly theme: Theme;
   readonly isHelpOpen: boolean;
+  /** The chart has the room of topology and timeline, too. */
+  readonly isChartLarge: boolean;
 }
 
 export const INITIAL_UI: Ui = {
@@ -31,6 +33,7 @@ export const INITIAL_UI: Ui = {
   tab: 'topology',
   theme: 'auto',
   isHelpOpen: false,
+  isChartLarge: false,
 };
 
 export type UiAction =
@@ -41,7 +44,8 @@ export type UiAction =
   | { readonly type: 'filter'; readonly change: Partial<Ui['filter']> }
   | { readonly type: 'showTab'; readonly tab: Tab }
   | { readonly type: 'setTheme'; readonly theme: Theme }
-  | { readonly type: 'showHelp'; readonly isOpen: boolean };
+  | { readonly type: 'showHelp'; readonly isOpen: boolean }
+  | { readonly type: 'enlargeChart'; readonly isLarge: boolean };
 
 export function reduceUi(ui: Ui, action: UiAction): Ui {
   switch (action.type) {
@@ -61,6 +65,8 @@ export function reduceUi(ui: Ui, action: UiAction): Ui {
       return { ...ui, theme: action.theme };
     case 'showHelp':
       return { ...ui, isHelpOpen: action.isOpen };
+    case 'enlargeChart':
+      return { ...ui, isChartLarge: action.isLarge };
   }
 }
 
@@ -68,7 +74,8 @@ const NEXT_THEME: Readonly<Record<Theme, Theme>> = { auto: 'dark', dark: 'light'
 export const nextTheme = (theme: Theme): Theme => NEXT_THEME[theme];
 
 /** What a key means, unless something is being typed; null for a key that means nothing here. */
-export type Shortcut = 'pause' | 'back' | 'forward' | 'live' | 'search' | 'filter' | 'help' | 'theme' | 'close';
+export type Shortcut =
+  'pause' | 'back' | 'forward' | 'live' | 'search' | 'filter' | 'enlarge' | 'help' | 'theme' | 'close';
 
 const SHORTCUTS: Readonly<Record<string, Shortcut>> = {
   ' ': 'pause',
@@ -77,6 +84,7 @@ const SHORTCUTS: Readonly<Record<string, Shortcut>> = {
   l: 'live',
   '/': 'search',
   f: 'filter',
+  c: 'enlarge',
   '?': 'help',
   t: 'theme',
   Escape: 'close',
