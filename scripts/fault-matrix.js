@@ -91,7 +91,7 @@ export const faultMatrix = {
   45: { fault: 'the server has no health service', promise: 'its connection stands in' },
   46: {
     fault: 'a herd of clients comes back at once',
-    promise: 'jittered dials; retries bounded by a fifth of the checks',
+    promise: 'jittered dials; retries bounded by a fifth of the checks, and ten a second for each client',
   },
   47: { fault: 'the backup dies during failback', promise: 'one epoch; typed errors; no mixed routing' },
   48: { fault: 'memory is short', promise: 'bounded bytes; refusals before running out' },
