@@ -1,4 +1,5 @@
 /** What is measured otherwise than by a window of time: faults, memory, single events. */
+import { existsSync } from 'node:fs';
 import { faultTitles } from '../scenarios/faults.js';
 
 /**
@@ -15,6 +16,8 @@ import { faultTitles } from '../scenarios/faults.js';
  * @property {boolean} [ignoresTransport] nothing in it depends on one
  */
 
+/** Debian's. */
+export const CHROMIUM = '/usr/bin/chromium';
 const FAST_SERVER = ['servers/fast-server.js'];
 const STALLED_SERVER = ['servers/fast-server.js', 'stalled'];
 
@@ -105,6 +108,19 @@ export const scenarios = [
     trials: 1,
     quickTrials: 1,
   },
+  ...(existsSync(CHROMIUM)
+    ? [
+        /** @type {Scenario} */ ({
+          name: 'page',
+          kind: 'ours',
+          title: 'the page of the inspector, with a thousand actors',
+          script: 'scenarios/page-frames.js',
+          server: FAST_SERVER,
+          trials: 1,
+          quickTrials: 0,
+        }),
+      ]
+    : []),
 ];
 
 /**
