@@ -12,6 +12,7 @@ const ROOT = path.join(import.meta.dirname, '../..');
 interface Verdict {
   readonly id: string;
   readonly value: number | null;
+  readonly floor: number | null;
   readonly verdict: string;
 }
 
@@ -46,7 +47,6 @@ test('a workload with --out: figures of every window, and report, chart and JSON
     ...['--quick', '--only', 'send-s1-f512', '--rounds', '2', '--seconds', '0.1', '--json', '--out', directory],
   );
   const report = JSON.parse(stdout) as Report;
-  expect(code).toBe(0);
   const runs = report.results['send-s1-f512']?.runs ?? [];
   expect(runs).toHaveLength(2);
   for (const run of runs) {
@@ -55,7 +55,10 @@ test('a workload with --out: figures of every window, and report, chart and JSON
     }
     expect(run['gcSharePercent']).toBeGreaterThanOrEqual(0);
   }
-  expect(aim(report, 'one-stream')?.verdict).toBe('pass');
+  // How fast a busy machine is says nothing here: that the floor was held against it does.
+  const { value, floor, verdict } = aim(report, 'one-stream') ?? {};
+  expect(verdict).toBe(Number(value) >= Number(floor) ? 'pass' : 'fail');
+  expect(code).toBe(verdict === 'pass' ? 0 : 1);
   expect(readdirSync(directory).sort()).toEqual(['cpu.svg', 'latest.json', 'report.md', 'throughput.svg'].sort());
   expect(JSON.parse(readFileSync(path.join(directory, 'latest.json'), 'utf8'))).toEqual(report);
   expect(readFileSync(path.join(directory, 'report.md'), 'utf8')).toContain('](throughput.svg)');
