@@ -28,8 +28,10 @@ const GIVEN_SEED = process.env['AUTHZ_FUZZ_SEED'];
 const INPUTS = GIVEN_INPUTS === undefined ? DEFAULT_INPUTS : Number(GIVEN_INPUTS);
 
 const STEPS = 10;
-/** Far more than an input takes, on a busy machine too. */
-const MS_PER_INPUT = 20;
+/** One that takes longer hangs: an input of a transport, the slowest, takes some 50 ms on a busy machine. */
+const INPUT_LIMIT_MS = 30_000;
+/** Of all together, which each alone must not reach. */
+const MS_PER_INPUT = 100;
 
 /** Tells on stderr how far a long run is. */
 function progressOf(target: Target, runs: number): (done: number) => void {
@@ -64,7 +66,11 @@ export function fuzz<T>(
       done += 1;
       tell(done);
     });
-    await fc.assert(property, { numRuns: runs, ...(GIVEN_SEED === undefined ? {} : { seed: Number(GIVEN_SEED) }) });
+    await fc.assert(property, {
+      numRuns: runs,
+      timeout: INPUT_LIMIT_MS,
+      ...(GIVEN_SEED === undefined ? {} : { seed: Number(GIVEN_SEED) }),
+    });
     expect(done).toBe(runs);
   });
 }
