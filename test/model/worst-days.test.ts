@@ -1,0 +1,35 @@
+/** Days that the model found, on which checks failed though a server was well all the time. */
+
+import { expect, test } from 'vitest';
+import type { PooledClientOptions } from '../../src/index.js';
+import type { FailoverCommand } from '../../src/testing/index.js';
+import { createPair, PRIMARY } from './support/pair.js';
+
+const server = PRIMARY;
+const DEFAULT_RECONNECT = { initialDelay: 1_000, maxDelay: 30_000 };
+
+interface Day {
+  readonly day: string;
+  readonly options?: PooledClientOptions;
+  readonly commands: readonly FailoverCommand[];
+}
+
+const days: readonly Day[] = [
+  {
+    day: 'the primary asks its clients to go, keeps an answer back, and hangs before they have come back',
+    options: { connectTimeout: 2_000, reconnect: DEFAULT_RECONNECT },
+    commands: [
+      { do: 'batch', count: 2 },
+      { do: 'drain', server },
+      { do: 'freeze', server },
+      { do: 'wait', ms: 9_000 },
+    ],
+  },
+];
+
+test.each(days)('$day: no check fails', async ({ options = {}, commands }) => {
+  const model = createPair(options, { expectations: { maxFailedPercent: 0 } });
+  for (const seed of [1, 2, 3]) await model.replay({ seed, commands });
+  expect(model.totals).toMatchObject({ runs: 3, failed: 0, failovers: 3, failbacks: 3 });
+  expect(model.totals.covered).toBe(model.totals.checks);
+});
