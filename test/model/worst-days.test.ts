@@ -25,6 +25,18 @@ const days: readonly Day[] = [
       { do: 'wait', ms: 9_000 },
     ],
   },
+  {
+    day: 'the primary says NOT_SERVING, which moves traffic, and hangs with answers that it still owes',
+    commands: [
+      { do: 'slow', server, ms: 1_000 },
+      { do: 'check', count: 5 },
+      { do: 'wait', ms: 100 },
+      { do: 'notServing', server },
+      { do: 'wait', ms: 100 },
+      { do: 'blackhole', server },
+      { do: 'wait', ms: 6_000 },
+    ],
+  },
 ];
 
 test.each(days)('$day: no check fails', async ({ options = {}, commands }) => {
