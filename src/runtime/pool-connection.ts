@@ -36,6 +36,8 @@ import { CHECK, CHECK_BATCH, CHECK_STREAM, HEALTH_CHECK } from './paths.js';
 /** An answer is overdue past this, or past four times the usual 99th percentile. */
 const OVERDUE_MS = 250;
 const OVERDUE_FACTOR = 4;
+/** Of a check's time. What was slow for a while must not teach us to wait for longer than checks live: the rest is for asking elsewhere. */
+const OVERDUE_SHARE = 0.75;
 
 /** What a pooled connection needs of the client around it. */
 export interface ConnectionHost {
@@ -149,7 +151,8 @@ export class PoolConnection implements CallCarrier, Routable {
 
   /** A check that has waited for longer is overdue. */
   get overdueMs(): number {
-    return Math.max(OVERDUE_MS, OVERDUE_FACTOR * this.#latency.p99Ms);
+    const limitMs = OVERDUE_SHARE * this.#host.options.timeoutMs;
+    return Math.max(OVERDUE_MS, Math.min(OVERDUE_FACTOR * this.#latency.p99Ms, limitMs));
   }
 
   /** Every one of the client's own streams on it waits out a backoff. */

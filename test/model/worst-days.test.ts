@@ -37,6 +37,18 @@ const days: readonly Day[] = [
       { do: 'wait', ms: 6_000 },
     ],
   },
+  {
+    day: 'the primary hangs before its first answer, which teaches the client that answers take long, and hangs again',
+    options: { timeout: 2_500 },
+    commands: [
+      { do: 'freeze', server },
+      { do: 'wait', ms: 900 },
+      { do: 'thaw', server },
+      { do: 'wait', ms: 500 },
+      { do: 'freeze', server },
+      { do: 'wait', ms: 4_000 },
+    ],
+  },
 ];
 
 test.each(days)('$day: no check fails', async ({ options = {}, commands }) => {
