@@ -562,7 +562,7 @@ export class ClientRuntime {
   }
 
   #inspectConnection(connection: PoolConnection, now: number): void {
-    const since = connection.awaitedSince();
+    const since = connection.owedSince();
     if (since === undefined) return;
     const silentSince = Math.max(since, connection.lastReceivedAt, this.#monitor.listeningSince);
     const silentMs = now - silentSince;

@@ -115,6 +115,8 @@ export class PoolConnection implements CallCarrier, Routable {
   readonly lanes: CheckStream[] = [];
   readonly #host: ConnectionHost;
   readonly #calls = new Set<Call>();
+  /** Checks that went by calls of their own, batches above all, and are not answered; the oldest first. */
+  readonly #asked = new Set<{ readonly sinceMs: number }>();
   readonly #latency = new LatencyEstimate();
   /** Of the transport of now: what still ends on the one before is not counted against it. */
   #slots = this.#createSlots();
@@ -205,7 +207,7 @@ export class PoolConnection implements CallCarrier, Routable {
     return awaited;
   }
 
-  /** Since when the first of them is, or undefined. */
+  /** Since when the first that is asked on a stream is, or undefined. */
   awaitedSince(): number | undefined {
     let oldest: number | undefined;
     for (const call of this.#calls) {
@@ -213,6 +215,13 @@ export class PoolConnection implements CallCarrier, Routable {
       if (since !== undefined && (oldest === undefined || since < oldest)) oldest = since;
     }
     return oldest;
+  }
+
+  /** The same, of everything that checks are asked by. */
+  owedSince(): number | undefined {
+    const since = this.awaitedSince();
+    const [oldest] = this.#asked;
+    return oldest === undefined ? since : Math.min(oldest.sinceMs, since ?? Infinity);
   }
 
   // --- the statechart's effects -------------------------------------------------------------------------------------------------
@@ -429,6 +438,8 @@ export class PoolConnection implements CallCarrier, Routable {
     if (path === CHECK_BATCH && !this.endpoint.hasBatch) return NO_BATCH;
     this.inFlight++;
     this.lastUsedAt = this.#host.clock.now();
+    const asked = { sinceMs: this.lastUsedAt };
+    if (path === CHECK || path === CHECK_BATCH) this.#asked.add(asked);
     try {
       const metadata = { ...headers, ...options.metadata };
       const result = await this.#exchange(transport, path, bytes, { ...options, metadata });
@@ -440,6 +451,7 @@ export class PoolConnection implements CallCarrier, Routable {
       const status = isGivenUp ? lostStatus(this.#downReason || GIVEN_UP) : result.status;
       return { ok: false, status: this.clean(status, options.metadata) };
     } finally {
+      this.#asked.delete(asked);
       this.inFlight--;
       this.#checkDrained();
     }

@@ -11,6 +11,7 @@ const DEFAULT_RECONNECT = { initialDelay: 1_000, maxDelay: 30_000 };
 interface Day {
   readonly day: string;
   readonly options?: PooledClientOptions;
+  readonly checkEveryMs?: number;
   readonly commands: readonly FailoverCommand[];
 }
 
@@ -49,10 +50,21 @@ const days: readonly Day[] = [
       { do: 'wait', ms: 4_000 },
     ],
   },
+  {
+    day: 'the primary hangs, and nothing is asked of it but batches',
+    checkEveryMs: 0,
+    commands: [
+      { do: 'freeze', server },
+      { do: 'batch', count: 2 },
+      { do: 'wait', ms: 6_000 },
+      { do: 'batch', count: 2 },
+      { do: 'wait', ms: 6_000 },
+    ],
+  },
 ];
 
-test.each(days)('$day: no check fails', async ({ options = {}, commands }) => {
-  const model = createPair(options, { expectations: { maxFailedPercent: 0 } });
+test.each(days)('$day: no check fails', async ({ options = {}, checkEveryMs = 100, commands }) => {
+  const model = createPair(options, { checkEveryMs, expectations: { maxFailedPercent: 0 } });
   for (const seed of [1, 2, 3]) await model.replay({ seed, commands });
   expect(model.totals).toMatchObject({ runs: 3, failed: 0, failovers: 3, failbacks: 3 });
   expect(model.totals.covered).toBe(model.totals.checks);
