@@ -535,13 +535,14 @@ export class ClientRuntime {
   #vacate(endpoint: ServedEndpoint, reason: string): void {
     for (const connection of [...endpoint.connections]) {
       if (!connection.connected) continue;
-      if (endpoint.isAnswering) {
-        this.streams.retireFrom(connection);
-      } else {
-        this.actors.tell(connection.id, { type: 'TRANSPORT_LOST', reason });
-        connection.destroyTransport();
-      }
+      if (endpoint.isAnswering) this.streams.retireFrom(connection);
+      else this.#giveUp(connection, reason);
     }
+  }
+
+  #giveUp(connection: PoolConnection, reason: string): void {
+    this.actors.tell(connection.id, { type: 'TRANSPORT_LOST', reason });
+    connection.destroyTransport();
   }
 
   // --- what is known by waiting ---------------------------------------------------------------------------------------------------
@@ -561,7 +562,7 @@ export class ClientRuntime {
   }
 
   #inspectConnection(connection: PoolConnection, now: number): void {
-    const since = connection.awaitedSince();
+    const since = connection.owedSince();
     if (since === undefined) return;
     const silentSince = Math.max(since, connection.lastReceivedAt, this.#monitor.listeningSince);
     const silentMs = now - silentSince;
@@ -569,8 +570,14 @@ export class ClientRuntime {
     if (silentMs > endpoint.keepAliveIntervalMs) connection.verify();
     if (silentMs <= connection.overdueMs) return;
     connection.examine(silentSince);
+    if (!endpoint.served) this.#giveUpOn(connection, silentMs);
     if (endpoint.suspect || !endpoint.served) return;
     endpoint.suspect = true;
     this.actors.tell(endpoint.id, { type: 'ANSWERS_OVERDUE', sole: this.#isSole(endpoint) });
+  }
+
+  /** A server that said NOT_SERVING is waited for, as it answers what it has. When it does not, half of a check's time is left to ask elsewhere. */
+  #giveUpOn(connection: PoolConnection, silentMs: number): void {
+    if (this.route.isServed && silentMs > this.env.options.timeoutMs / 2) this.#giveUp(connection, 'answers overdue');
   }
 }

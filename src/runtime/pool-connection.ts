@@ -36,6 +36,8 @@ import { CHECK, CHECK_BATCH, CHECK_STREAM, HEALTH_CHECK } from './paths.js';
 /** An answer is overdue past this, or past four times the usual 99th percentile. */
 const OVERDUE_MS = 250;
 const OVERDUE_FACTOR = 4;
+/** Of a check's time. What was slow for a while must not teach us to wait for longer than checks live: the rest is for asking elsewhere. */
+const OVERDUE_SHARE = 0.75;
 
 /** What a pooled connection needs of the client around it. */
 export interface ConnectionHost {
@@ -113,6 +115,8 @@ export class PoolConnection implements CallCarrier, Routable {
   readonly lanes: CheckStream[] = [];
   readonly #host: ConnectionHost;
   readonly #calls = new Set<Call>();
+  /** Checks that went by calls of their own, batches above all, and are not answered; the oldest first. */
+  readonly #asked = new Set<{ readonly sinceMs: number }>();
   readonly #latency = new LatencyEstimate();
   /** Of the transport of now: what still ends on the one before is not counted against it. */
   #slots = this.#createSlots();
@@ -149,7 +153,8 @@ export class PoolConnection implements CallCarrier, Routable {
 
   /** A check that has waited for longer is overdue. */
   get overdueMs(): number {
-    return Math.max(OVERDUE_MS, OVERDUE_FACTOR * this.#latency.p99Ms);
+    const limitMs = OVERDUE_SHARE * this.#host.options.timeoutMs;
+    return Math.max(OVERDUE_MS, Math.min(OVERDUE_FACTOR * this.#latency.p99Ms, limitMs));
   }
 
   /** Every one of the client's own streams on it waits out a backoff. */
@@ -202,7 +207,7 @@ export class PoolConnection implements CallCarrier, Routable {
     return awaited;
   }
 
-  /** Since when the first of them is, or undefined. */
+  /** Since when the first that is asked on a stream is, or undefined. */
   awaitedSince(): number | undefined {
     let oldest: number | undefined;
     for (const call of this.#calls) {
@@ -210,6 +215,13 @@ export class PoolConnection implements CallCarrier, Routable {
       if (since !== undefined && (oldest === undefined || since < oldest)) oldest = since;
     }
     return oldest;
+  }
+
+  /** The same, of everything that checks are asked by. */
+  owedSince(): number | undefined {
+    const since = this.awaitedSince();
+    const [oldest] = this.#asked;
+    return oldest === undefined ? since : Math.min(oldest.sinceMs, since ?? Infinity);
   }
 
   // --- the statechart's effects -------------------------------------------------------------------------------------------------
@@ -426,6 +438,8 @@ export class PoolConnection implements CallCarrier, Routable {
     if (path === CHECK_BATCH && !this.endpoint.hasBatch) return NO_BATCH;
     this.inFlight++;
     this.lastUsedAt = this.#host.clock.now();
+    const asked = { sinceMs: this.lastUsedAt };
+    if (path === CHECK || path === CHECK_BATCH) this.#asked.add(asked);
     try {
       const metadata = { ...headers, ...options.metadata };
       const result = await this.#exchange(transport, path, bytes, { ...options, metadata });
@@ -437,6 +451,7 @@ export class PoolConnection implements CallCarrier, Routable {
       const status = isGivenUp ? lostStatus(this.#downReason || GIVEN_UP) : result.status;
       return { ok: false, status: this.clean(status, options.metadata) };
     } finally {
+      this.#asked.delete(asked);
       this.inFlight--;
       this.#checkDrained();
     }

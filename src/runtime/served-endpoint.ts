@@ -94,10 +94,10 @@ export class ServedEndpoint {
     return [...this.#history];
   }
 
-  /** Connections whose transport is up. */
+  /** Connections whose transport is up. One on its way out takes no work: while no other is there, nothing can be asked here. */
   get connectedCount(): number {
     let count = 0;
-    for (const connection of this.connections) if (connection.connected) count++;
+    for (const { connected, leaving } of this.connections) if (connected && !leaving) count++;
     return count;
   }
 

@@ -8,6 +8,9 @@ import * as errors from '../../src/errors.js';
 import { CLIENT_EVENT_NAMES } from '../../src/events.js';
 import * as defaults from '../../src/options-types.js';
 import { profiles } from '../../src/profiles.js';
+import { FAILOVER_FAULTS } from '../../src/testing/index.js';
+import { EXPECTATION_NAMES } from '../../src/testing/model/expectations.js';
+import { OPTION_NAMES } from '../../src/testing/model/setup.js';
 import {
   anchors,
   type CodeBlock,
@@ -288,6 +291,17 @@ describe('the other references', () => {
       return `${name} ${/'(ERR_AUTHZ_\w+)'/.exec(body)?.[1] ?? ''}`;
     });
     expect(shown.sort()).toEqual(actual.sort());
+  });
+
+  test.for([
+    ['docs/guides/model-based-testing.md', 'fault', FAILOVER_FAULTS],
+    ['docs/guides/model-based-testing.md', 'expectation', EXPECTATION_NAMES],
+    ['docs/reference/options.md', 'name', OPTION_NAMES],
+  ] as const)('%s, of the failover model every %s: is one there is, and none is missing', ([page, header, names]) => {
+    const shown = tables(page)
+      .filter((table) => table.header[0] === header)
+      .map(({ rows }) => rows.map(([name = '']) => codeOf(name)).sort());
+    expect(shown).toContainEqual([...names].sort());
   });
 
   test('the decisions: are each in the list, in order, and none is missing', () => {

@@ -10,6 +10,8 @@ import {
   type FailoverModelOptions,
   type FailoverScenario,
 } from '../../src/testing/index.js';
+import { runScenario } from '../../src/testing/model/run.js';
+import { prepare } from '../../src/testing/model/setup.js';
 import { refusal, rejection } from '../support/stage.js';
 import { BACKUP, createPair, findFailure, PRIMARY, type Property, SENSIBLE, violationOf } from './support/pair.js';
 
@@ -132,6 +134,14 @@ describe('a run', () => {
   });
 });
 
+test('a run that never ends, under load that never ends: is broken off, and told as what it is', async () => {
+  const { setup } = prepare({ addresses: [PRIMARY], options: SENSIBLE, checkEveryMs: 1 });
+  const days: FailoverScenario = { seed: 1, commands: [{ do: 'wait', ms: 2 ** 31 - 1 }] };
+  const error = await violationOf(runScenario({ ...setup, maxSteps: 500 }, days));
+  expect(error.violation).toMatch(/^the run has not ended after 500 steps: /);
+  expect(error.getRun().transcript).toContainEqual(expect.stringContaining('> wait 2147483647 ms'));
+});
+
 describe('a failing run', () => {
   const strict = (): ReturnType<typeof createPair> =>
     createPair(
@@ -219,6 +229,12 @@ describe('what is said of the model', () => {
   const cases: [string, string, object][] = [
     ['fault', 'an option that there is not', { fault: [] }],
     ['addresses', 'no address', { addresses: [] }],
+    ['addresses', 'none, nor one in the options', { addresses: undefined }],
+    ['addresses', 'beside the address of the options', { options: { address: PRIMARY } }],
+    ['options', 'what are none', { options: PRIMARY }],
+    ['faults', 'what is no list', { faults: 'kill' }],
+    ['faultyServers', 'what is no list', { faultyServers: PRIMARY }],
+    ['expectations', 'what are none', { expectations: null }],
     ['faults[1]', 'a fault that there is not', { faults: ['kill', 'explode'] }],
     ['faultyServers[0]', 'a server that is not of the client', { faultyServers: [BACKUP] }],
     ['expectations.maxWait', 'an expectation that there is not', { expectations: { maxWait: 5 } }],
@@ -233,6 +249,31 @@ describe('what is said of the model', () => {
   ];
   test.each(cases)('%s, %s: is refused by name', (path, _what, options) => {
     expect(refusal(make(options), ConfigurationError).path).toBe(path);
+  });
+
+  test('without fast-check: is refused, and told what to import', () => {
+    const { path, message } = refusal(
+      () => createFailoverModel({ addresses: [PRIMARY] } as never, undefined as never),
+      ConfigurationError,
+    );
+    expect(path).toBe('fc');
+    expect(message).toContain("import fc from 'fast-check'");
+    expect(refusal(() => createFailoverModel(fc, undefined as never), ConfigurationError).path).toBe('the options');
+  });
+
+  test('the options of createClient, with their address: are those of the same client', async () => {
+    const scenario = { seed: 1, commands: [{ do: 'kill', server: PRIMARY }] } as const;
+    const own = createFailoverModel(fc, { options: { ...SENSIBLE, address: PRIMARY } });
+    expect((await own.replay(scenario)).hash).toBe((await createPair().replay(scenario)).hash);
+  });
+
+  test('addresses that are names to look up, and a health service by name: each is one server, and well', async () => {
+    const named = 'dns:///engines.internal:50051';
+    const model = createFailoverModel(fc, {
+      options: { ...SENSIBLE, address: named, healthCheck: { serviceName: 'authz.v1.AuthzService' } },
+    });
+    const { checks } = await model.replay({ seed: 1, commands: [{ do: 'cut', server: named }] });
+    expect(new Set(checks.map(({ answeredBy }) => answeredBy))).toEqual(new Set([named]));
   });
 
   test('a slip of the pen: is told what was meant', () => {
@@ -261,6 +302,10 @@ describe('what is said of the model', () => {
     ['commands[0].count', 'no check', { seed: 1, commands: [{ do: 'check', count: 0 }] }],
     ['commands[0].count', 'no number', { seed: 1, commands: [{ do: 'batch' }] }],
     ['commands[0].lost', 'nothing lost', { seed: 1, commands: [{ do: 'partition', server: PRIMARY }] }],
+    ['commands[0]', 'nothing', { seed: 1, commands: [null] }],
+    ['scenario', 'what is none', [{ seed: 1, commands: [] }]],
+    ['seed', 'a path without its seed', { path: '0' }],
+    ['path', 'a path that is none', { seed: 1, path: 0 }],
     ['path', 'a path of another model', { seed: 1, path: '0:999999' }],
   ];
   test.each(scenarios)('replay, %s, %s: is refused by name', async (path, _what, scenario) => {

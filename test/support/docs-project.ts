@@ -57,7 +57,7 @@ export class DocsProject {
     this.#installed = join(modules, '@authz-engine/grpc-client');
     install(ROOT, this.#installed, ['dist', 'proto', 'package.json']);
     install(join(ROOT, 'inspect-bridge'), join(modules, '@authz-engine/inspect-bridge'), ['dist', 'package.json']);
-    for (const name of ['xstate', '@types', 'typescript', '@statelyai', 'ws']) {
+    for (const name of ['xstate', '@types', 'typescript', '@statelyai', 'ws', 'fast-check']) {
       symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
     }
     writeFileSync(join(this.directory, 'package.json'), JSON.stringify({ private: true, type: 'module' }));

@@ -1,22 +1,23 @@
 import { ConfigurationError } from '../../errors.js';
-import type { PooledClientOptions } from '../../options.js';
+import type { AuthzClientOptions } from '../../options.js';
 import { scenarios, type ScenarioShape } from './arbitrary.js';
 import type { FailoverFault, FailoverScenario } from './commands.js';
 import type { FailoverExpectations } from './expectations.js';
 import type { FastCheck, FastCheckProperty } from './fast-check.js';
 import type { FailoverObservation, FailoverRun } from './observation.js';
 import { runScenario } from './run.js';
-import { prepare, requireScenario } from './setup.js';
+import { prepare, requireFastCheck, requireObject, requirePath, requireScenario } from './setup.js';
 import type { SimulationSetup } from './simulation.js';
 
 export interface FailoverModelOptions {
-  /** Those of the client under test: one as of `createClient`, several as of `createPooledClient`. */
-  readonly addresses: readonly string[];
+  /** Those that `createPooledClient` is given. Default: the `address` of the options. Names are not looked up: each is one server. */
+  readonly addresses?: readonly string[];
   /**
-   * The options of the client under test, as in production. Of these the simulation has its own: `transport`, `clock`, `random`, `inspect`; and
-   * it does without TLS, `credentials`, `metadata` and `logger`. Default: the client's defaults.
+   * The options of the client under test, as in production: those of `createClient` with their `address`, or those of `createPooledClient`. Of
+   * these the simulation has its own: `transport`, `clock`, `random`, `inspect`; and it does without TLS, `credentials`, `metadata` and `logger`.
+   * Default: the client's defaults.
    */
-  readonly options?: PooledClientOptions;
+  readonly options?: Partial<AuthzClientOptions>;
   /** What may go wrong. Default: everything, see {@link FAILOVER_FAULTS}. */
   readonly faults?: readonly FailoverFault[];
   /** The servers that faults strike, by address. Default: all of them. */
@@ -57,6 +58,7 @@ export interface FailoverModel<Property> {
   /**
    * Runs one scenario: the one that a failing run printed, the seed and path that fast-check printed, or one of your own making.
    * @throws FailoverModelError when a promise or an expectation is broken; its message has the transcript
+   * @throws ConfigurationError for what is no scenario of this model, and for a path that leads to none
    */
   replay(what: FailoverScenario | { readonly seed: number; readonly path: string }): Promise<FailoverRun>;
   readonly totals: FailoverTotals;
@@ -79,6 +81,7 @@ export function createFailoverModel<Fc extends FastCheck>(
   fc: Fc,
   options: FailoverModelOptions,
 ): FailoverModel<FastCheckProperty<Fc>> {
+  requireFastCheck(fc);
   const { setup, shape } = prepare(options);
   return new Model(fc, setup, shape);
 }
@@ -108,7 +111,8 @@ class Model<Fc extends FastCheck> implements FailoverModel<FastCheckProperty<Fc>
   }
 
   async replay(what: FailoverScenario | { readonly seed: number; readonly path: string }): Promise<FailoverRun> {
-    const scenario = 'path' in what ? await this.#scenarioAt(what.seed, what.path) : what;
+    requireObject('scenario', what);
+    const scenario = 'path' in what ? await this.#scenarioAt(what) : what;
     requireScenario(scenario, this.#setup);
     const run = await runScenario(this.#setup, scenario);
     this.#count(run);
@@ -116,7 +120,9 @@ class Model<Fc extends FastCheck> implements FailoverModel<FastCheckProperty<Fc>
   }
 
   /** Walks the path as a failing `fc.assert` is repeated, but for what it runs. */
-  async #scenarioAt(seed: number, path: string): Promise<FailoverScenario> {
+  async #scenarioAt(what: { readonly seed: number; readonly path: string }): Promise<FailoverScenario> {
+    requirePath(what);
+    const { seed, path } = what;
     let found: FailoverScenario | undefined;
     const property = this.#fc.asyncProperty(scenarios(this.#fc, this.#shape), (scenario) => {
       found = scenario as FailoverScenario;

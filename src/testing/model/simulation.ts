@@ -28,6 +28,8 @@ export interface SimulationSetup {
   readonly serviceMs: number;
   /** Between two checks of the background load; undefined: there is none. */
   readonly checkEveryMs: number | undefined;
+  /** Deadlines that a run may pass until it is taken for endless. */
+  readonly maxSteps: number;
 }
 
 /** Away from 0, which might be taken for "never". */
@@ -58,6 +60,7 @@ export class Simulation implements FailoverObservation {
   #stalledUntilMs = 0;
   #loadTimer: unknown;
   #tags = 0;
+  #steps = 0;
   /** Found where it could not be thrown: told at the next look. */
   #failure: unknown;
   #isGone = false;
@@ -140,9 +143,21 @@ export class Simulation implements FailoverObservation {
       const next = Math.min(clock.nextDeadline() ?? Infinity, endAt);
       if (next === endAt && clock.now() >= endAt) return false;
       await clock.advanceAsync(Math.max(0, next - clock.now()));
+      this.#countStep();
       this.#look();
     }
     return true;
+  }
+
+  /** Virtual time alone ends no run: a timer may be set again for a moment later, and a scenario may wait for days under load. */
+  #countStep(): void {
+    this.#steps++;
+    const { maxSteps } = this.#setup;
+    must(
+      this.#steps <= maxSteps,
+      () =>
+        `the run has not ended after ${maxSteps} steps: it goes round in circles, or waits too long for as often as it asks`,
+    );
   }
 
   startLoad(): void {
