@@ -1,3 +1,4 @@
+import type { Hello } from './protocol.js';
 import type { Reader, Source } from './source.js';
 import { type Moved, reasonOf, type Shown, toActorView, toTransitionView } from './views.js';
 
@@ -21,31 +22,33 @@ export class RecordingSource implements Source {
   readonly #reader: Reader;
 
   constructor(recording: Recording) {
-    const { dumpedAt, nowMs, startedAtMs, actors, recorder, transitions } = recording;
-    const epochMs = Date.parse(dumpedAt) - nowMs;
-    this.#reader = {
-      isEndless: false,
-      hello: () => ({
-        type: 'hello',
-        mode: 'recording',
-        version: recording.package.version,
-        startedAt: epochMs + startedAtMs,
-        actors: actors.map(toActorView),
-        transitions: transitions.map(({ sinceStartMs, changes, ...transition }) =>
-          toTransitionView(
-            { ...transition, atMs: startedAtMs + sinceStartMs, reason: reasonOf(transition.event, changes) },
-            (atMs) => epochMs + atMs,
-          ),
-        ),
-        events: [],
-        dropped: { transitions: recorder.dropped, events: 0 },
-      }),
-      frame: () => undefined,
-      close: () => undefined,
-    };
+    // Bytes, and the same for every page: those that wait for pages to read are the same memory.
+    const hello = Buffer.from(JSON.stringify(helloOf(recording)));
+    this.#reader = { isEndless: false, hello: () => hello, frame: () => undefined, close: () => undefined };
   }
 
   open(): Reader {
     return this.#reader;
   }
+}
+
+function helloOf({ package: { version }, dumpedAt, ...recording }: Recording): Hello {
+  const { nowMs, startedAtMs, actors, recorder, transitions } = recording;
+  const epochMs = Date.parse(dumpedAt) - nowMs;
+  return {
+    type: 'hello',
+    mode: 'recording',
+    version,
+    startedAt: epochMs + startedAtMs,
+    actors: actors.map(toActorView),
+    transitions: transitions.map(({ sinceStartMs, changes, ...transition }) =>
+      toTransitionView(
+        { ...transition, atMs: startedAtMs + sinceStartMs, reason: reasonOf(transition.event, changes) },
+        (atMs) => epochMs + atMs,
+      ),
+    ),
+    events: [],
+    controls: null,
+    dropped: { transitions: recorder.dropped, events: 0 },
+  };
 }
