@@ -1,5 +1,6 @@
 /** What is known of a client, as the page sees it. */
 
+import { isError } from '../core/is-error.js';
 import type { ClientEventName, ClientEvents } from '../events.js';
 import type { DumpedActor, FlightState } from '../flight.js';
 import type { Redactor } from '../observe/redact.js';
@@ -94,10 +95,10 @@ export function toEventView(
   redactor: Redactor,
   toEpoch: ToEpoch,
 ): ClientEventView {
-  const fields: object = payload instanceof Error ? { error: payload } : payload;
+  const fields: object = isError(payload) ? { error: payload } : payload;
   const detail = Object.entries(fields).map(([key, value]: [string, unknown]) => [
     key,
-    value instanceof Error ? errorView(name, value, redactor) : NAMES.has(key) ? value : redactor.value(value),
+    isError(value) ? errorView(name, value, redactor) : NAMES.has(key) ? value : redactor.value(value),
   ]);
   return { sequence, at: toEpoch(atMs), name, detail: Object.fromEntries(detail) as ClientEventView['detail'] };
 }

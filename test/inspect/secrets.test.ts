@@ -1,5 +1,6 @@
 /** Secrets, and whom and what was asked about: none of it reaches a page, even where a server or a callback says it. */
 
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { runtimeOf } from '../../src/client.js';
 import { startInspector } from '../../src/inspect/index.js';
@@ -117,6 +118,23 @@ test('a reason that came past every other guard: is redacted on its way to the p
   const { transitions } = await page.frame('the GOAWAY', (frame) => frame.transitions.some(isGoaway));
   expect(transitions.find(isGoaway)?.cause).toBe('Bearer [redacted]');
   expect(page.text).not.toContain(CANARY);
+});
+
+test('an error of another realm, thrown by a listener: its class is told, and nothing that it bears', async () => {
+  const client = stage.client(await stage.server());
+  const inspector = await startInspector(client);
+  stage.onEnd(() => inspector.close());
+  const page = await PageReader.open(inspector);
+  await page.hello();
+  client.on('connected', () => {
+    throw runInNewContext(`Object.assign(new TypeError('${CANARY}'), { patient: { name: '${CANARY}' } })`);
+  });
+  await client.connect();
+  const isError = ({ name }: { readonly name: string }): boolean => name === 'error';
+  const { events } = await page.frame('the error', (frame) => frame.events.some(isError));
+  expect(events.find(isError)?.detail).toEqual({ error: { name: 'TypeError' } });
+  expect(page.text).not.toContain(CANARY);
+  expect(stage.errors()).toHaveLength(1);
 });
 
 test('an error event that a page alone hears: is logged, as one that nobody listens for', async () => {
