@@ -106,12 +106,14 @@ export function toEventView(
 /** Texts that name things: an address with "token:" in it is no token. */
 const NAMES: ReadonlySet<string> = new Set(['address', 'from', 'to', 'id', 'streamId']);
 
-/** Of `error` no message: what an application's callback threw is the application's own. */
+/** Of their errors no message is told: what a callback threw is the application's, and what a health check was answered is the server's. */
+const OTHERS: ReadonlySet<ClientEventName> = new Set(['error', 'health_stream_error']);
+
 function errorView(event: ClientEventName, error: Error, redactor: Redactor): object {
   const { code } = error as { code?: unknown };
   return {
     name: error.name,
     ...(typeof code === 'string' ? { code } : {}),
-    ...(event === 'error' ? {} : { message: redactor.text(error.message) }),
+    ...(OTHERS.has(event) ? {} : { message: redactor.text(error.message) }),
   };
 }
