@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { AuthzClient } from '../client.js';
 import { ConfigurationError } from '../errors.js';
 import { requireWholeNumber } from '../options-schema.js';
+import { MAX_HEADER_BYTES, refuse, refuseUnread, tell } from './answers.js';
 import { commandEngine, type EngineControls, engineCommandOf } from './engine-controls.js';
 import { Refusal, requireHost, requireMethod, requireOwnOrigin, SECURITY_HEADERS, Token } from './gate.js';
 import { LiveSource } from './live-source.js';
@@ -86,7 +88,7 @@ class InspectorServer implements Inspector {
   readonly #controlsToken = new Token();
   readonly #server: Server;
   /** Answers under way. */
-  readonly #answers = new WeakMap<Socket, ServerResponse>();
+  readonly #answers = new WeakMap<Duplex, ServerResponse>();
   #port = 0;
   #pages = 0;
   #closed: Promise<void> | undefined;
@@ -102,9 +104,16 @@ class InspectorServer implements Inspector {
         requestTimeout: requestMs,
         keepAliveTimeout: idleMs,
         connectionsCheckingInterval: CHECK_INTERVAL_MS,
-        maxHeaderSize: 8_192,
+        maxHeaderSize: MAX_HEADER_BYTES,
+        // Refused by us, as any other name that is not ours.
+        requireHostHeader: false,
       },
       (request, response) => void this.#serve(request, response),
+    );
+    // Whatever Node would answer by itself, without the headers that every answer has.
+    this.#server.on('checkExpectation', (request, response) => void this.#serve(request, response));
+    this.#server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) =>
+      refuseUnread(socket, code, this.#answers.get(socket)),
     );
     this.#server.setTimeout(silenceMs);
     this.#server.maxConnections = MAX_CONNECTIONS;
@@ -200,27 +209,6 @@ class InspectorServer implements Inspector {
       controls === undefined ? null : { token: this.#controlsToken.text, engines: controls.engines() },
     );
   }
-}
-
-function tell(response: ServerResponse, status: number, body: object, headers = {}): void {
-  const text = `${JSON.stringify(body)}\n`;
-  response
-    .writeHead(status, {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-      ...headers,
-    })
-    .end(text);
-}
-
-function refuse(response: ServerResponse, error: unknown): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const { status, field, message, headers } =
-    error instanceof Refusal ? error : new Refusal(500, 'inspector', 'failed; close it and start another');
-  tell(response, status, { error: { field, message } }, headers);
 }
 
 function listenError(cause: NodeJS.ErrnoException, port: number): ConfigurationError {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EngineControls } from '../../src/inspect/engine-controls.js';
+import { SECURITY_HEADERS } from '../../src/inspect/gate.js';
 import { RecordingSource } from '../../src/inspect/recording.js';
 import { type Inspector, serveClient, serveRecording, type ServeOptions } from '../../src/inspect/server.js';
 import { PageReader, request, tokenOf } from '../support/inspector-page.js';
@@ -49,6 +50,18 @@ async function readToEnd(socket: Socket): Promise<string> {
 }
 
 const get = ({ port }: Inspector, url: string): string => `GET ${url} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n`;
+
+/** Of one answer, with what every answer bears, and nothing after it. */
+function expectRefusal(text: string, status: number, field: string): void {
+  const [head = '', body = '', ...rest] = text.split('\r\n\r\n');
+  const [line, ...headers] = head.toLowerCase().split('\r\n');
+  expect(line).toMatch(new RegExp(`^http/1\\.1 ${status} `));
+  for (const [name, value] of Object.entries(SECURITY_HEADERS))
+    expect(headers).toContain(`${name}: ${value.toLowerCase()}`);
+  expect(headers).toContain(`content-length: ${Buffer.byteLength(body)}`);
+  expect(JSON.parse(body)).toEqual({ error: { field, message: expect.stringMatching(`^${field}: `) as string } });
+  expect(rest).toEqual([]);
+}
 
 /** A dump whose page has `text` in it. */
 const recordingOf = (text: string): Parameters<typeof serveRecording>[0] => ({
@@ -132,7 +145,7 @@ describe('a request that does not come to its end', () => {
 
   test.each(['', 'GET / HTTP/1.1\r\nhost: loc'])('of which only %j has come: ends with its socket', async (text) => {
     const inspector = await started({ deadlines: { headersMs: 100 } });
-    expect(await readToEnd(sent(inspector, text))).toMatch(/^HTTP\/1\.1 408 /);
+    expectRefusal(await readToEnd(sent(inspector, text)), 408, 'request');
   });
 
   test('of which the body is missing: ends with its socket', async () => {
@@ -148,7 +161,7 @@ describe('a request that does not come to its end', () => {
       'content-type: application/json',
       'content-length: 17',
     ].join('\r\n');
-    expect(await readToEnd(sent(inspector, `${command}\r\n\r\n{`))).toMatch(/^HTTP\/1\.1 408 /);
+    expectRefusal(await readToEnd(sent(inspector, `${command}\r\n\r\n{`)), 408, 'request');
   });
 });
 
@@ -157,5 +170,28 @@ test('headers of more than 8,192 bytes: are refused', async () => {
   const answerTo = (length: number): Promise<string> =>
     readToEnd(sent(inspector, `${get(inspector, '/')}connection: close\r\nx: ${'x'.repeat(length)}\r\n\r\n`));
   expect(await answerTo(8_000)).toMatch(/^HTTP\/1\.1 200 /);
-  expect(await answerTo(8_192)).toMatch(/^HTTP\/1\.1 431 /);
+  expectRefusal(await answerTo(8_192), 431, 'headers');
+});
+
+describe('what Node would answer by itself', () => {
+  test.each([
+    ['no HTTP', 'blah\r\n\r\n', 400, 'request'],
+    ['of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'request'],
+    ['without a host', 'GET / HTTP/1.1\r\nconnection: close\r\n\r\n', 403, 'host'],
+    ['that expects what there is not', 'GET / HTTP/1.1\r\nexpect: more\r\nconnection: close\r\n\r\n', 403, 'host'],
+    ['of two lengths', 'POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n', 400, 'request'],
+  ])('a request %s: is refused as any other', async (_, text, status, field) => {
+    expectRefusal(await readToEnd(sent(await started(), text)), status, field);
+  });
+
+  test('what is no request, after an answer that nobody has taken yet: ends the socket, and puts nothing into the answer', async () => {
+    const inspector = await started();
+    const served = servedBy(inspector);
+    const socket = sent(inspector, `${get(inspector, '/page.js')}\r\n`);
+    const answer = await served;
+    await eventually(() => answer.headersSent, 'the beginning of the answer');
+    socket.write('blah\r\n\r\n');
+    const text = await readToEnd(socket);
+    expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  });
 });
