@@ -110,10 +110,19 @@ const NAMES: ReadonlySet<string> = new Set(['address', 'from', 'to', 'id', 'stre
 const OTHERS: ReadonlySet<ClientEventName> = new Set(['error', 'health_stream_error']);
 
 function errorView(event: ClientEventName, error: Error, redactor: Redactor): object {
-  const { code } = error as { code?: unknown };
-  return {
-    name: error.name,
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(OTHERS.has(event) ? {} : { message: redactor.text(error.message) }),
-  };
+  try {
+    const { name, code, message } = error as {
+      readonly name: unknown;
+      readonly code?: unknown;
+      readonly message: string;
+    };
+    return {
+      name: redactor.text(String(name)),
+      ...(typeof code === 'string' ? { code: redactor.text(code) } : {}),
+      ...(OTHERS.has(event) ? {} : { message: redactor.text(message) }),
+    };
+  } catch {
+    // A getter of somebody else's that throws, or a name that is no text at all.
+    return { name: 'Error' };
+  }
 }

@@ -173,6 +173,29 @@ test('an error of another realm, thrown by a listener: its class is told, and no
   expect(stage.errors()).toHaveLength(1);
 });
 
+test.each<[string, () => object, object]>([
+  [
+    'bear secrets',
+    () => ({ name: `Bearer ${CANARY}`, code: `password=${CANARY}` }),
+    { name: 'Bearer [redacted]', code: 'password=[redacted]' },
+  ],
+  ['are no text', () => ({ name: 10n, code: 10n }), { name: '10' }],
+  ['have no text', () => ({ name: Object.create(null) as object }), { name: 'Error' }],
+])('an error whose name and code %s: is told all the same, and no secret', async (_, fields, told) => {
+  const client = stage.client(await stage.server());
+  const page = await PageReader.open(await inspected(client));
+  await page.hello();
+  client.on('connected', () => {
+    throw Object.assign(new Error(CANARY), fields());
+  });
+  await client.connect();
+  const isError = ({ name }: { readonly name: string }): boolean => name === 'error';
+  const { events } = await page.frame('the error', (frame) => frame.events.some(isError));
+  expect(events.find(isError)?.detail).toEqual({ error: told });
+  expect(page.text).not.toContain(CANARY);
+  expect(stage.errors()).toHaveLength(1);
+});
+
 test('an error event that a page alone hears: is logged, as one that nobody listens for', async () => {
   const logged: string[] = [];
   const note = (_details: object, message: string): void => void logged.push(message);
