@@ -1,4 +1,5 @@
-import type { Hello } from './protocol.js';
+import { ConfigurationError } from '../errors.js';
+import { type Hello, MAX_LINE_LENGTH } from './protocol.js';
 import type { Reader, Source } from './source.js';
 import { type Moved, reasonOf, type Shown, toActorView, toTransitionView } from './views.js';
 
@@ -21,9 +22,17 @@ export interface Recording {
 export class RecordingSource implements Source {
   readonly #reader: Reader;
 
+  /** @throws ConfigurationError for more than a page can read */
   constructor(recording: Recording) {
     // Bytes, and the same for every page: those that wait for pages to read are the same memory.
-    const hello = Buffer.from(JSON.stringify(helloOf(recording)));
+    const text = JSON.stringify(helloOf(recording));
+    if (text.length > MAX_LINE_LENGTH) {
+      throw new ConfigurationError(
+        'recording',
+        `must take at most ${MAX_LINE_LENGTH} characters, takes ${text.length}; a client with a smaller flightRecorderSize dumps less`,
+      );
+    }
+    const hello = Buffer.from(text);
     this.#reader = { isEndless: false, hello: () => hello, frame: () => undefined, close: () => undefined };
   }
 
