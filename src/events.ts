@@ -1,6 +1,7 @@
 /** The client's events: what there is, and how it reaches listeners. */
 
 import { nearestName } from './core/nearest.js';
+import { isError } from './core/is-error.js';
 import { AuthzClientError, ConfigurationError } from './errors.js';
 import type { SafeLogger } from './observe/logger.js';
 import type { ConnectionState, HealthCheckResult, HealthStatus } from './types.js';
@@ -224,9 +225,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** The thrown error itself; what is no error is wrapped in one. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  // Errors of another realm (a vm context, some test runners) are no instances of this one's.
-  if (Object.prototype.toString.call(thrown) === '[object Error]') return thrown as Error;
+  if (isError(thrown)) return thrown;
   return new AuthzClientError(
     `a callback threw a value that is not an error (${typeof thrown})`,
     'ERR_AUTHZ_CALLBACK',

@@ -13,6 +13,8 @@ const MAX_STATE_DEPTH = 8;
 /** Deeper than any event or context is dumped, and shallow enough for whoever walks it. */
 const MAX_VALUE_DEPTH = 16;
 const MAX_SHOWN_LENGTH = 60;
+/** The ids of the statecharts. */
+const MACHINES: readonly unknown[] = ['client', 'failover', 'endpoint', 'connection', 'stream'];
 
 function leaf<T>(rule: string, test: (value: unknown) => boolean): v.GenericSchema<T> {
   return v.custom<T>(test, (issue) => `must be ${rule}, got ${describe(issue.input)}`);
@@ -44,6 +46,7 @@ function isState(value: unknown, depth = 0): boolean {
 }
 
 const text = leaf<string>('a non-empty string', (value) => typeof value === 'string' && value !== '');
+const machine = leaf<string>(`one of ${MACHINES.join(', ')}`, (value) => MACHINES.includes(value));
 const count = leaf<number>('a whole number from 0', (value) => Number.isSafeInteger(value) && (value as number) >= 0);
 const time = leaf<number>('a number of milliseconds', (value) => Number.isFinite(value));
 const object = leaf<Readonly<Record<string, unknown>>>(
@@ -73,7 +76,7 @@ const transitionSchema = group({
   sequence: count,
   sinceStartMs: time,
   actor: text,
-  machine: text,
+  machine,
   event,
   from: v.nullable(state),
   to: state,
@@ -82,7 +85,7 @@ const transitionSchema = group({
   context: v.optional(object),
 });
 
-const actorSchema = group({ actor: text, machine: text, status: text, state, context: object });
+const actorSchema = group({ actor: text, machine, status: text, state, context: object });
 
 const schema = group({
   format: leaf<string>(`"${DUMP_FORMAT}"`, (value) => value === DUMP_FORMAT),

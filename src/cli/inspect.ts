@@ -34,7 +34,13 @@ A service writes a dump with: writeFileSync('dump.json', JSON.stringify(client.d
 
 Ends with Ctrl-C.`;
 
-export const INSPECT_CONTEXT: FailureContext = { command: 'inspect', flags: new Map([['options.port', '--port']]) };
+export const INSPECT_CONTEXT: FailureContext = {
+  command: 'inspect',
+  flags: new Map([
+    ['options.port', '--port'],
+    ['recording', 'the dump'],
+  ]),
+};
 
 export function configureInspect(command: Command): Command {
   return addWatchingOptions(

@@ -57,10 +57,10 @@ class LiveReader implements Reader {
     this.#emitted = this.#watch.emitted - this.#watch.events.length;
   }
 
-  hello(): Omit<Hello, 'controls'> {
+  hello(controls: Hello['controls']): string {
     const { actors } = this.#newActors();
     const [transitions, events] = [this.#newTransitions(), this.#newEvents()];
-    return {
+    return JSON.stringify({
       type: 'hello',
       mode: 'live',
       version: VERSION,
@@ -68,8 +68,9 @@ class LiveReader implements Reader {
       actors,
       transitions: transitions.told,
       events: events.told,
+      controls,
       dropped: { transitions: transitions.dropped, events: events.dropped },
-    };
+    } satisfies Hello);
   }
 
   frame(): string | undefined {

@@ -2,53 +2,40 @@ import type { ServerResponse } from 'node:http';
 import type { Hello } from './protocol.js';
 import type { Reader, Source } from './source.js';
 
-/** A page that takes nothing for this long has gone, or sleeps: it makes room for others, and asks again when it wakes. */
-const MAX_STALL_MS = 30_000;
-
 /**
  * The stream of one page. While the page has not taken what was written, nothing is written: its reader tells later what has become of
- * it. So what waits for a page is never more than one message.
+ * it. So what waits for a page is never more than one message, and the server lets go of a page that goes on taking nothing.
  */
 export class OpenPage {
   readonly #response: ServerResponse;
   readonly #reader: Reader;
-  readonly #controls: () => Hello['controls'];
-  /** Since when the page has not taken what was written; undefined while it does. */
-  #fullSinceMs: number | undefined;
+  #isFull = false;
 
-  constructor(response: ServerResponse, source: Source, controls: () => Hello['controls']) {
+  constructor(response: ServerResponse, source: Source) {
     this.#response = response;
-    this.#controls = controls;
-    this.#reader = source.open(() => this.tick());
-    response.on('drain', () => (this.#fullSinceMs = undefined));
+    this.#reader = source.open(() => this.#tick());
+    response.on('drain', () => (this.#isFull = false));
     response.once('close', () => this.#reader.close());
   }
 
-  begin(): void {
+  begin(controls: Hello['controls']): void {
     this.#response.writeHead(200, { 'content-type': 'application/x-ndjson; charset=utf-8' });
-    this.#write(JSON.stringify({ ...this.#reader.hello(), controls: this.#controls() } satisfies Hello));
+    this.#write(this.#reader.hello(controls));
     if (!this.#reader.isEndless) this.#response.end();
   }
 
   /** Time for a frame. One that cannot be made ends the page, and hurts nobody else. */
-  tick(): void {
+  #tick(): void {
     try {
-      this.#tick();
+      const frame = this.#isFull ? undefined : this.#reader.frame();
+      if (frame !== undefined) this.#write(frame);
     } catch {
       this.#response.destroy();
     }
   }
 
-  #tick(): void {
-    if (this.#fullSinceMs !== undefined) {
-      if (performance.now() - this.#fullSinceMs >= MAX_STALL_MS) this.#response.destroy();
-      return;
-    }
-    const frame = this.#reader.frame();
-    if (frame !== undefined) this.#write(frame);
-  }
-
-  #write(line: string): void {
-    if (!this.#response.write(`${line}\n`)) this.#fullSinceMs = performance.now();
+  #write(line: string | Buffer): void {
+    this.#response.write(line);
+    this.#isFull = !this.#response.write('\n');
   }
 }

@@ -3,6 +3,9 @@
  * first one `hello`, then a `frame` 8 times a second while something changed (at least one a second).
  */
 
+/** A page reads no longer one, in UTF-16 units: a server might never end its line. A client's hello is shorter by far. */
+export const MAX_LINE_LENGTH = 64 * 1024 * 1024;
+
 /** One actor of the client. */
 export interface ActorView {
   /** `client`, `failover`, `endpoint:127.0.0.1:50051`, `connection-1`, `stream-3`. */

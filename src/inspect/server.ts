@@ -1,15 +1,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { AuthzClient } from '../client.js';
 import { ConfigurationError } from '../errors.js';
 import { requireWholeNumber } from '../options-schema.js';
+import { MAX_HEADER_BYTES, refuse, refuseUnread, tell } from './answers.js';
 import { commandEngine, type EngineControls, engineCommandOf } from './engine-controls.js';
 import { Refusal, requireHost, requireMethod, requireOwnOrigin, SECURITY_HEADERS, Token } from './gate.js';
 import { LiveSource } from './live-source.js';
 import { OpenPage } from './open-page.js';
 import { type Recording, RecordingSource } from './recording.js';
 import type { Source } from './source.js';
-import { PAGE_DIRECTORY, readStaticFile } from './static-files.js';
+import { StaticFiles } from './static-files.js';
 
 /** An inspector that serves. */
 export interface Inspector {
@@ -29,7 +31,23 @@ export interface ServeOptions {
   readonly controls?: EngineControls;
   /** Where the page was built. Default: where the build puts it. */
   readonly pageDirectory?: string;
+  /** Default: {@link DEADLINES}. */
+  readonly deadlines?: Partial<typeof DEADLINES>;
 }
+
+/** How long a socket may take before it is ended. */
+const DEADLINES = {
+  /** For the headers of a request, from its first byte on; those of the first request from the beginning of the socket on. */
+  headersMs: 5_000,
+  /** For a request with its body. */
+  requestMs: 10_000,
+  /** Between an answer and the next request. */
+  idleMs: 5_000,
+  /** For an answer of which nothing is taken, and for one that is not begun: more than the page waits for a command. */
+  silenceMs: 30_000,
+};
+/** How late Node may notice the first two. */
+const CHECK_INTERVAL_MS = 1_000;
 
 const HOST = '127.0.0.1';
 /** Pages that watch at a time. */
@@ -46,7 +64,7 @@ export async function serveClient(client: AuthzClient, options: ServeOptions = {
     throw new ConfigurationError('client', 'must be a client made by createClient or createPooledClient');
   }
   const { controls } = options;
-  return InspectorServer.listen(new LiveSource(client, () => controls?.engines() ?? []), options);
+  return serveSource(new LiveSource(client, () => controls?.engines() ?? []), options);
 }
 
 /**
@@ -54,28 +72,50 @@ export async function serveClient(client: AuthzClient, options: ServeOptions = {
  * @throws ConfigurationError
  */
 export async function serveRecording(recording: Recording, options: ServeOptions = {}): Promise<Inspector> {
-  return InspectorServer.listen(new RecordingSource(recording), options);
+  return serveSource(new RecordingSource(recording), options);
+}
+
+/** @throws ConfigurationError */
+export async function serveSource(source: Source, options: ServeOptions = {}): Promise<Inspector> {
+  return InspectorServer.listen(source, options);
 }
 
 class InspectorServer implements Inspector {
   readonly #source: Source;
   readonly #controls: EngineControls | undefined;
-  readonly #pageDirectory: string;
+  readonly #files: StaticFiles;
   readonly #token = new Token();
   readonly #controlsToken = new Token();
   readonly #server: Server;
+  /** Answers under way. */
+  readonly #answers = new WeakMap<Duplex, ServerResponse>();
   #port = 0;
   #pages = 0;
   #closed: Promise<void> | undefined;
 
-  private constructor(source: Source, { controls, pageDirectory = PAGE_DIRECTORY }: ServeOptions) {
+  private constructor(source: Source, { controls, pageDirectory, deadlines }: ServeOptions) {
     this.#source = source;
     this.#controls = controls;
-    this.#pageDirectory = pageDirectory;
+    this.#files = new StaticFiles(pageDirectory);
+    const { headersMs, requestMs, idleMs, silenceMs } = { ...DEADLINES, ...deadlines };
     this.#server = createServer(
-      { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 8_192 },
+      {
+        headersTimeout: headersMs,
+        requestTimeout: requestMs,
+        keepAliveTimeout: idleMs,
+        connectionsCheckingInterval: CHECK_INTERVAL_MS,
+        maxHeaderSize: MAX_HEADER_BYTES,
+        // Refused by us, as any other name that is not ours.
+        requireHostHeader: false,
+      },
       (request, response) => void this.#serve(request, response),
     );
+    // Whatever Node would answer by itself, without the headers that every answer has.
+    this.#server.on('checkExpectation', (request, response) => void this.#serve(request, response));
+    this.#server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) =>
+      refuseUnread(socket, code, this.#answers.get(socket)),
+    );
+    this.#server.setTimeout(silenceMs);
     this.#server.maxConnections = MAX_CONNECTIONS;
     // Like the client itself, it does not keep a process alive that has nothing else to do.
     this.#server.on('connection', (socket) => socket.unref());
@@ -121,6 +161,14 @@ class InspectorServer implements Inspector {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    // A browser asks for the next thing once it has the last. Else answers would pile up in memory for whoever asks and does not read.
+    if (this.#answers.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    this.#answers.set(socket, response);
+    response.once('close', () => this.#answers.delete(socket));
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
     try {
       await this.#answer(request, response);
@@ -146,7 +194,7 @@ class InspectorServer implements Inspector {
       this.#open(response);
       return;
     }
-    const { type, bytes } = await readStaticFile(this.#pageDirectory, path);
+    const { type, bytes } = await this.#files.at(path);
     response.writeHead(200, { 'content-type': type, 'content-length': bytes.length }).end(bytes);
   }
 
@@ -157,32 +205,10 @@ class InspectorServer implements Inspector {
     this.#pages++;
     response.once('close', () => this.#pages--);
     const controls = this.#controls;
-    const token = this.#controlsToken.text;
-    new OpenPage(response, this.#source, () =>
-      controls === undefined ? null : { token, engines: controls.engines() },
-    ).begin();
+    new OpenPage(response, this.#source).begin(
+      controls === undefined ? null : { token: this.#controlsToken.text, engines: controls.engines() },
+    );
   }
-}
-
-function tell(response: ServerResponse, status: number, body: object, headers = {}): void {
-  const text = `${JSON.stringify(body)}\n`;
-  response
-    .writeHead(status, {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-      ...headers,
-    })
-    .end(text);
-}
-
-function refuse(response: ServerResponse, error: unknown): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const { status, field, message, headers } =
-    error instanceof Refusal ? error : new Refusal(500, 'inspector', 'failed; close it and start another');
-  tell(response, status, { error: { field, message } }, headers);
 }
 
 function listenError(cause: NodeJS.ErrnoException, port: number): ConfigurationError {

@@ -10,8 +10,8 @@ export interface Source {
 export interface Reader {
   /** There are frames after the hello. */
   readonly isEndless: boolean;
-  /** Everything, as it is now. */
-  hello(): Omit<Hello, 'controls'>;
+  /** Everything, as it is now: the first line, as JSON without its end. */
+  hello(controls: Hello['controls']): string | Buffer;
   /** What is new since the last, as JSON; undefined where nothing is. */
   frame(): string | undefined;
   close(): void;

@@ -12,23 +12,42 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** Beside this module once it is compiled. From the sources, that of the last build. */
-export const PAGE_DIRECTORY = import.meta.filename.endsWith('.ts')
+const PAGE_DIRECTORY = import.meta.filename.endsWith('.ts')
   ? path.join(import.meta.dirname, '../../dist/src/inspect/page')
   : path.join(import.meta.dirname, 'page');
 
-export interface StaticFile {
+interface StaticFile {
   readonly type: string;
   readonly bytes: Buffer;
 }
 
-/** @throws Refusal for a path that is none of theirs, and where the page was not built */
-export async function readStaticFile(directory: string, urlPath: string): Promise<StaticFile> {
-  const name = urlPath === '/' ? 'index.html' : urlPath.slice(1);
-  const type = Object.hasOwn(TYPES, name) ? TYPES[name] : undefined;
-  if (type === undefined) throw new Refusal(404, 'path', 'there is nothing here; the page is at /');
-  try {
-    return { type, bytes: await readFile(path.join(directory, name)) };
-  } catch {
-    throw new Refusal(503, 'path', `${name} was not built: run npm run build`);
+/** Reads each file once: whatever is asked for, and however often, there is one copy of it in memory. */
+export class StaticFiles {
+  readonly #directory: string;
+  readonly #read = new Map<string, StaticFile>();
+
+  constructor(directory = PAGE_DIRECTORY) {
+    this.#directory = directory;
+  }
+
+  /** @throws Refusal for a path that is none of theirs, and where the page was not built */
+  async at(urlPath: string): Promise<StaticFile> {
+    const name = urlPath === '/' ? 'index.html' : urlPath.slice(1);
+    const type = Object.hasOwn(TYPES, name) ? TYPES[name] : undefined;
+    if (type === undefined) throw new Refusal(404, 'path', 'there is nothing here; the page is at /');
+    let file = this.#read.get(name);
+    if (file === undefined) {
+      file = { type, bytes: await this.#bytesOf(name) };
+      this.#read.set(name, file);
+    }
+    return file;
+  }
+
+  async #bytesOf(name: string): Promise<Buffer> {
+    try {
+      return await readFile(path.join(this.#directory, name));
+    } catch {
+      throw new Refusal(503, 'path', `${name} was not built: run npm run build`);
+    }
   }
 }

@@ -1,5 +1,6 @@
 /** What is known of a client, as the page sees it. */
 
+import { isError } from '../core/is-error.js';
 import type { ClientEventName, ClientEvents } from '../events.js';
 import type { DumpedActor, FlightState } from '../flight.js';
 import type { Redactor } from '../observe/redact.js';
@@ -94,10 +95,10 @@ export function toEventView(
   redactor: Redactor,
   toEpoch: ToEpoch,
 ): ClientEventView {
-  const fields: object = payload instanceof Error ? { error: payload } : payload;
+  const fields: object = isError(payload) ? { error: payload } : payload;
   const detail = Object.entries(fields).map(([key, value]: [string, unknown]) => [
     key,
-    value instanceof Error ? errorView(name, value, redactor) : NAMES.has(key) ? value : redactor.value(value),
+    isError(value) ? errorView(name, value, redactor) : NAMES.has(key) ? value : redactor.value(value),
   ]);
   return { sequence, at: toEpoch(atMs), name, detail: Object.fromEntries(detail) as ClientEventView['detail'] };
 }
@@ -105,12 +106,23 @@ export function toEventView(
 /** Texts that name things: an address with "token:" in it is no token. */
 const NAMES: ReadonlySet<string> = new Set(['address', 'from', 'to', 'id', 'streamId']);
 
-/** Of `error` no message: what an application's callback threw is the application's own. */
+/** Of their errors no message is told: what a callback threw is the application's, and what a health check was answered is the server's. */
+const OTHERS: ReadonlySet<ClientEventName> = new Set(['error', 'health_stream_error']);
+
 function errorView(event: ClientEventName, error: Error, redactor: Redactor): object {
-  const { code } = error as { code?: unknown };
-  return {
-    name: error.name,
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(event === 'error' ? {} : { message: redactor.text(error.message) }),
-  };
+  try {
+    const { name, code, message } = error as {
+      readonly name: unknown;
+      readonly code?: unknown;
+      readonly message: string;
+    };
+    return {
+      name: redactor.text(String(name)),
+      ...(typeof code === 'string' ? { code: redactor.text(code) } : {}),
+      ...(OTHERS.has(event) ? {} : { message: redactor.text(message) }),
+    };
+  } catch {
+    // A getter of somebody else's that throws, or a name that is no text at all.
+    return { name: 'Error' };
+  }
 }

@@ -1,5 +1,7 @@
 /** Keeps secrets out of logs, errors and events. */
 
+import { isError } from '../core/is-error.js';
+
 export const REDACTED = '[redacted]';
 
 /** Deeper, wider or longer than this is cut: a log line is no place for a heap dump. */
@@ -121,7 +123,7 @@ export class Redactor {
 /** The object's own enumerable entries; an error's name, message, stack and cause too, which are not enumerable. */
 function ownEntries(value: object): (readonly [string, unknown])[] {
   const entries: (readonly [string, unknown])[] = [];
-  if (value instanceof Error) {
+  if (isError(value)) {
     entries.push(['name', value.name], ['message', value.message], ['stack', value.stack]);
     if (value.cause !== undefined) entries.push(['cause', value.cause]);
   }

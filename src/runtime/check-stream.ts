@@ -5,6 +5,7 @@ import { CheckPipe, type PipeEdges, type PipeOptions } from '../data/check-pipe.
 import { GrpcCode } from '../errors.js';
 import type { WireStatus } from '../transport/port.js';
 import type { PoolConnection } from './pool-connection.js';
+import { reasonOfStatus } from './status-error.js';
 
 /** What a stream needs of the client around it. */
 export interface StreamHost {
@@ -167,7 +168,7 @@ export class CheckStream implements PipeEdges {
     this.tell({
       type: 'CALL_LOST',
       generation: call.generation,
-      reason: status.message || 'the call was lost',
+      reason: reasonOfStatus(status),
       ...(isUnsupported || isExhausted ? { immediate: isUnsupported } : {}),
     });
   }

@@ -1,5 +1,6 @@
 /** What was recorded, as JSON: bounded, and without secrets. */
 
+import { isError } from '../core/is-error.js';
 import type { FlightEvent, FlightState, Json, JsonObject } from '../flight.js';
 import type { Redactor } from '../observe/redact.js';
 
@@ -50,7 +51,7 @@ function toJson(name: string, value: unknown, redactor: Redactor, depth: number)
   if (typeof value === 'boolean' || value === null || Number.isFinite(value)) return value as Json;
   if (typeof value !== 'object') return `[${typeof value}]`;
   if (depth >= MAX_DEPTH) return '[truncated]';
-  if (value instanceof Error) return { name: value.name, message: redactor.text(value.message) };
+  if (isError(value)) return { name: value.name, message: redactor.text(value.message) };
   if (!Array.isArray(value)) return toEntries(value, redactor, depth);
   return value.slice(0, MAX_ENTRIES).map((item) => toJson(name, item, redactor, depth + 1));
 }

@@ -9,7 +9,7 @@ import { type ConnectionState, type HealthCheckResult, HealthStatus } from '../t
 import { CheckEvidence } from './check-evidence.js';
 import { HEALTH_CHECK, HEALTH_WATCH } from './paths.js';
 import type { PoolConnection } from './pool-connection.js';
-import { errorFromStatus } from './status-error.js';
+import { errorFromStatus, reasonOfStatus } from './status-error.js';
 
 /** What an endpoint needs of the client around it. */
 export interface EndpointHost {
@@ -117,7 +117,7 @@ export class ServedEndpoint {
   /** A call opened, or a check written, at `since` ended without its answer. */
   noteCheckFailed(status: WireStatus, since: number): void {
     const isFailing = this.#evidence.noteFailure(status, since, this.#host.clock.now());
-    if (isFailing) this.#tellFailing(`checks fail one after the other: ${status.message}`);
+    if (isFailing) this.#tellFailing(`checks fail one after the other: ${reasonOfStatus(status)}`);
   }
 
   /** One look at what its checks wait for. Half of a check's time is left, to ask another endpoint. */

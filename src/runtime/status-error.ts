@@ -29,6 +29,13 @@ export function errorFromStatus(status: WireStatus, requestId?: string, timeoutM
   }
 }
 
+/**
+ * What a statechart is told of how a call ended. Of a server's own text nothing: it may repeat whom and what it was asked about, and contexts
+ * are shown, dumped and handed on. Errors of requests have it, for they are the caller's own.
+ */
+export const reasonOfStatus = ({ outcome, code, message }: WireStatus): string =>
+  outcome === 'answered' ? nameOf(code) : message || 'the call was lost';
+
 function nameOf(code: GrpcCode): string {
   for (const [name, value] of Object.entries(GrpcCode)) if (value === code) return name;
   return String(code);

@@ -169,15 +169,13 @@ export function brokenStatus(message: string, code: GrpcCode = GrpcCode.INTERNAL
   return { code, message, outcome: 'unknown' };
 }
 
-/** Of the text that comes with a GOAWAY, which the peer chooses. */
-const MAX_DEBUG_LENGTH = 100;
+/** What servers give as the reason of a GOAWAY: `max_age`, `too_many_pings`. Free text may be about anything. */
+const GOAWAY_WORD = /^[a-z_]{1,32}$/;
 
 /** `GOAWAY ENHANCE_YOUR_CALM: too_many_pings`, say. */
 export function goawayReason(code: number, debug: Uint8Array | undefined): string {
-  const text = Buffer.from(debug ?? [])
-    .toString('latin1', 0, MAX_DEBUG_LENGTH)
-    .replace(/[^\x20-\x7e]/g, '?');
-  return `GOAWAY ${rstName(code)}${text === '' ? '' : `: ${text}`}`;
+  const text = Buffer.from(debug ?? []).toString('latin1');
+  return `GOAWAY ${rstName(code)}${GOAWAY_WORD.test(text) ? `: ${text}` : ''}`;
 }
 
 /** gRFC A8: the peer was pinged more often than it likes. */

@@ -2,6 +2,7 @@
 
 import type { Locator } from 'playwright-core';
 import { describe, expect, onTestFinished } from 'vitest';
+import type { ActorView, Hello } from '../../src/inspect/protocol.js';
 import { type InspectedPage, PageBrowser, type Visit } from '../support/browser.js';
 import { CONTROLS_TOKEN, FakeInspector } from '../support/fake-inspector.js';
 import { InspectedWorld, type WorldOptions } from '../support/inspected-world.js';
@@ -34,14 +35,14 @@ interface Shown {
 }
 
 /** A client that has connected, and the page that shows it; no time passes but what a test lets. */
-async function show(options: WorldOptions = {}, visit: Visit = {}): Promise<Shown> {
-  const world = new InspectedWorld(options);
+async function show(options: WorldOptions | InspectedWorld = {}, visit: Visit = {}): Promise<Shown> {
+  const world = options instanceof InspectedWorld ? options : new InspectedWorld(options);
   world.connect();
   world.skip(5_000);
   const inspector = await FakeInspector.start(world, { isStill: true });
   onTestFinished(() => inspector[Symbol.asyncDispose]());
   const shown = await browser.open(inspector.url, visit);
-  await shown.status(options.mode === 'recording' ? 'recording' : 'live').waitFor();
+  await shown.status(world.hello().mode).waitFor();
   return { shown, inspector, world };
 }
 
@@ -91,6 +92,52 @@ describe('the past', () => {
     expect(await page.getByRole('button', { name: 'Back to live' }).count()).toBe(0);
     await page.getByRole('button', { name: 'To the first transition that is held' }).click();
     await page.getByText('failover did not exist at this moment.').waitFor();
+  });
+});
+
+/** Says what somebody else may have written into a dump, or a server into a reason. */
+class OddWorld extends InspectedWorld {
+  static readonly HTML = '<img src="x" onerror="alert(1)"><script>alert(2)</script>';
+
+  override hello(): Hello {
+    const { actors, transitions, ...rest } = super.hello();
+    const odd = {
+      id: '__proto__',
+      machine: 'constructor' as ActorView['machine'],
+      parent: 'client',
+      active: ['constructor'],
+      context: JSON.parse(
+        `{"__proto__": {"polluted": 1}, "level": {"valueOf": 1}, "text": "<i>context</i>"}`,
+      ) as object,
+      status: 'active',
+    } as ActorView;
+    return {
+      ...rest,
+      version: OddWorld.HTML,
+      actors: [...actors, odd, { ...odd, id: OddWorld.HTML, machine: 'endpoint' }],
+      transitions: transitions.map((each) => ({ ...each, cause: OddWorld.HTML, event: '<b>EVENT</b>' })),
+    };
+  }
+}
+
+describe('texts of others', () => {
+  browserTest('that are HTML, and names that every object has: are shown as text, and nothing else', async () => {
+    const { shown } = await show(new OddWorld({ mode: 'recording' }));
+    const { page } = shown;
+    const dialogs: string[] = [];
+    page.on('dialog', (dialog) => dialogs.push(dialog.message()));
+    expect(await page.locator('.version').innerText()).toBe(OddWorld.HTML);
+    await shown.choose('client');
+    expect(await page.locator('.transition-why').first().innerText()).toBe(`<b>EVENT</b> ${OddWorld.HTML}`);
+    await page.getByRole('treeitem', { name: '__proto__' }).click();
+    await page.getByRole('region', { name: 'Actor __proto__', exact: true }).waitFor();
+    await page.getByText('There is no drawing of this statechart').waitFor();
+    await page.getByText('<i>context</i>').waitFor();
+    await page.getByRole('treeitem', { name: OddWorld.HTML }).click();
+    await page.locator('.actor-title').getByText(OddWorld.HTML, { exact: true }).waitFor();
+    expect(await page.locator('img, script:not([src]), dd i:not(:text("empty"))').count()).toBe(0);
+    expect(await page.evaluate<unknown>('({}).polluted')).toBeUndefined();
+    expect(dialogs).toEqual([]);
   });
 });
 

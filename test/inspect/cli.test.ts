@@ -121,4 +121,14 @@ describe('authz inspect', () => {
       expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: `authz: ${line}\n` });
     }
   });
+
+  test('with a dump that is more than a page can read: one line that says so, exit code 2', async () => {
+    const large = path.join(directory, 'large.json');
+    const { actors, ...rest } = await dumpOfNobody(100);
+    const padded = actors.map((each) => ({ ...each, context: { padding: 'x'.repeat(24 * 1_048_576) } }));
+    writeFileSync(large, JSON.stringify({ ...rest, actors: padded }));
+    const { code, stdout, stderr } = await runCli(['inspect', large]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^authz: the dump: must take at most 67108864 characters, takes \d+; .*flightRecorderSize/);
+  });
 });

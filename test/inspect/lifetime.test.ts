@@ -1,13 +1,13 @@
 /** What an inspector leaves behind: nothing, neither in the process nor between it and a page that is slow or gone. */
 
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { describe, expect, test } from 'vitest';
 import { startInspector } from '../../src/inspect/index.js';
-import { OpenPage } from '../../src/inspect/open-page.js';
-import type { Reader } from '../../src/inspect/source.js';
+import { serveSource, type ServeOptions } from '../../src/inspect/server.js';
+import type { Reader, Source } from '../../src/inspect/source.js';
 import { ChildProgram } from '../support/engine-process.js';
-import { PageReader, request } from '../support/inspector-page.js';
+import { PageReader, request, tokenOf } from '../support/inspector-page.js';
+import { servedBy } from '../support/served.js';
 import { eventually } from '../support/recorder.js';
 import { useStage } from '../support/stage.js';
 
@@ -55,13 +55,19 @@ describe('a process that has nothing else to do', () => {
 const FRAME_BYTES = 1_048_576;
 
 /** Numbers its frames, each of a megabyte. */
-class BigReader implements Reader {
+class BigSource implements Source, Reader {
   readonly isEndless = true;
   made = 0;
   closed = false;
+  tick = (): void => undefined;
 
-  hello(): ReturnType<Reader['hello']> {
-    return { type: 'hello', mode: 'live', version: '', startedAt: 0, actors: [], transitions: [], events: [] };
+  open(onTick: () => void): Reader {
+    this.tick = onTick;
+    return this;
+  }
+
+  hello(): string {
+    return JSON.stringify({ type: 'hello' });
   }
 
   frame(): string {
@@ -74,39 +80,33 @@ class BigReader implements Reader {
 }
 
 /** A page that reads when it is told to, and what serves it. */
-async function unread(): Promise<{ page: OpenPage; reader: BigReader; served: ServerResponse; got: IncomingMessage }> {
-  const reader = new BigReader();
-  let served: ServerResponse | undefined;
-  let page: OpenPage | undefined;
-  const server = createServer((_, response) => {
-    served = response;
-    page = new OpenPage(response, { open: () => reader }, () => null);
-    page.begin();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
+async function unread(
+  options: ServeOptions = {},
+): Promise<{ source: BigSource; served: ServerResponse; got: IncomingMessage }> {
+  const source = new BigSource();
+  const inspector = await serveSource(source, options);
+  stage.onEnd(() => inspector.close());
+  const served = servedBy(inspector);
+  const headers = { authorization: `Bearer ${tokenOf(inspector)}` };
   const got = await new Promise<IncomingMessage>((resolve, reject) => {
-    httpRequest({ host: '127.0.0.1', port, agent: false }, resolve).once('error', reject).end();
+    httpRequest({ host: '127.0.0.1', port: inspector.port, path: '/stream', agent: false, headers }, resolve)
+      .once('error', reject)
+      .end();
   });
   got.on('error', () => undefined);
-  if (page === undefined || served === undefined) throw new Error('nobody was served');
-  return { page, reader, served, got };
+  return { source, served: await served, got };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('a page that does not read', () => {
   test('is written to until it is full, and never more; once it reads, it is told what is then', async () => {
-    const { page, reader, served, got } = await unread();
+    const { source, served, got } = await unread();
     for (let tick = 0; tick < 100; tick++) {
-      page.tick();
+      source.tick();
       await turn();
     }
-    const full = reader.made;
+    const full = source.made;
     // What the kernel takes, and one more.
     expect(full).toBeLessThan(30);
     expect(served.writableLength).toBeLessThan(2 * FRAME_BYTES);
@@ -120,29 +120,20 @@ describe('a page that does not read', () => {
     });
     await eventually(() => frames.length === full + 1, 'what was written');
     await eventually(() => {
-      page.tick();
-      return reader.made > full;
+      source.tick();
+      return source.made > full;
     }, 'the next frame');
-    await eventually(() => frames.length === reader.made + 1, 'it');
-    expect(frames).toEqual(['hello', ...Array.from({ length: reader.made }, (_, index) => index + 1)]);
-    expect(reader.closed).toBe(false);
+    await eventually(() => frames.length === source.made + 1, 'it');
+    expect(frames).toEqual(['hello', ...Array.from({ length: source.made }, (_, index) => index + 1)]);
+    expect(source.closed).toBe(false);
   });
 
-  test('for half a minute: is given up, and makes room', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] });
-    onTestFinished(() => void vi.useRealTimers());
-    const { page, reader, got } = await unread();
-    for (let tick = 0; tick < 100; tick++) {
-      page.tick();
-      await turn();
-    }
-    vi.advanceTimersByTime(29_999);
-    page.tick();
-    await turn();
-    expect(reader.closed).toBe(false);
-    vi.advanceTimersByTime(1);
-    page.tick();
-    got.resume();
-    await eventually(() => reader.closed && got.destroyed, 'the end', 5_000);
+  test('and goes on so: is let go, and makes room', async () => {
+    const { source, served } = await unread({ deadlines: { silenceMs: 200 } });
+    await eventually(() => {
+      source.tick();
+      return served.writableNeedDrain;
+    }, 'a page that is full');
+    await eventually(() => source.closed && served.destroyed, 'its end');
   });
 });

@@ -98,6 +98,19 @@ describe('the topology', () => {
     ]);
   });
 
+  test.each([{ valueOf: 1, toString: 1 }, '1', null])(
+    'an endpoint of the level %j: is among the preferred',
+    (level) => {
+      const world = new InspectedWorld({ mode: 'recording' });
+      world.connect();
+      world.skip(1_000);
+      const model = new Model();
+      const { actors, ...rest } = world.hello();
+      model.apply({ ...rest, actors: actors.map((each) => ({ ...each, context: { ...each.context, level } })) });
+      expect(layOut(model).captions.map((caption) => caption.level)).toEqual([0]);
+    },
+  );
+
   test('primary killed: traffic has moved over, and the primary is what does not work', () => {
     const topology = layOut(watched({}, (world) => world.kill(PRIMARY)));
     expect(rateTo(topology, `endpoint:${PRIMARY}`)).toBe(0);

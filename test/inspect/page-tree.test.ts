@@ -172,6 +172,10 @@ describe('tones', () => {
     }
   });
 
+  test.each(['toaster', 'constructor', '__proto__'])('of the statechart %s, which there is none of: none', (name) => {
+    expect(toneOfState(name as ActorView['machine'], 'constructor')).toBe('idle');
+  });
+
   test('the outermost state, of what is nested and of nothing', () => {
     expect(topState(['open.steady'])).toBe('open');
     expect(topState(['idle'])).toBe('idle');

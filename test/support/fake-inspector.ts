@@ -3,14 +3,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SECURITY_HEADERS } from '../../src/inspect/gate.js';
-import { readStaticFile } from '../../src/inspect/static-files.js';
-import { PAGE_DIRECTORY } from '../../src/inspect/static-files.js';
+import { StaticFiles } from '../../src/inspect/static-files.js';
 import type { Message } from '../../src/inspect/protocol.js';
 import type { InspectedWorld } from './inspected-world.js';
 
 export const TOKEN = 'a-token-of-the-tests';
 export const CONTROLS_TOKEN = 'another-token';
 const FRAME_MS = 125;
+const FILES = new StaticFiles();
 
 export class FakeInspector implements AsyncDisposable {
   readonly world: InspectedWorld;
@@ -123,7 +123,7 @@ export class FakeInspector implements AsyncDisposable {
 
 async function serveFile(url: string, response: ServerResponse): Promise<void> {
   try {
-    const { type, bytes } = await readStaticFile(PAGE_DIRECTORY, url);
+    const { type, bytes } = await FILES.at(url);
     response.writeHead(200, { 'content-type': type }).end(bytes);
   } catch {
     refuse(response, 404, 'path: there is nothing here');

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ConfigurationError } from '../../src/errors.js';
 import { CLIENT_EVENT_NAMES, EventHub, MAX_LISTENERS_PER_EVENT, toError } from '../../src/events.js';
@@ -269,7 +270,8 @@ describe('an event hub', () => {
 
 describe('toError', () => {
   it('an error of another realm is given back as it is', () => {
-    const foreign = Object.create(null, { [Symbol.toStringTag]: { value: 'Error' } }) as object;
+    const foreign: unknown = runInNewContext('new Error()');
+    expect(foreign).not.toBeInstanceOf(Error);
     expect(toError(foreign)).toBe(foreign);
   });
 });

@@ -261,8 +261,13 @@ describe('a bad file', () => {
     [
       'a statechart that there is none of',
       (dump) => withTransition(dump, 0, () => ({ machine: 'toaster' })),
-      'transitions[0].machine: must be one of client, failover, endpoint, connection, stream',
+      'transitions[0].machine: must be one of client, failover, endpoint, connection, stream, got "toaster"',
     ],
+    ...['toaster', 'constructor', '__proto__', 7].map((machine): [string, (dump: FlightDump) => unknown, string] => [
+      `an actor whose statechart is ${machine}`,
+      (dump) => ({ ...dump, actors: [{ ...dump.actors[0], machine }] }),
+      `actors[0].machine: must be one of client, failover, endpoint, connection, stream, got ${JSON.stringify(machine)}`,
+    ]),
     [
       'an actor that is another statechart at once',
       (dump) => withTransition(dump, 1, () => ({ machine: 'stream' })),

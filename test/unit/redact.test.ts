@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import { InvariantError, invariant } from '../../src/core/assert.js';
 import { nearestName } from '../../src/core/nearest.js';
@@ -88,6 +89,13 @@ describe('redact', () => {
       code: 'ERR_X',
       message: `Bearer ${REDACTED}`,
       cause: { name: 'Error' },
+    });
+  });
+
+  it('an error of another realm keeps its name and message, as one of this does', () => {
+    expect(redact(runInNewContext('new TypeError("token=x1")'))).toMatchObject({
+      name: 'TypeError',
+      message: `token=${REDACTED}`,
     });
   });
 

@@ -7,6 +7,7 @@ import {
   codeFromRst,
   codeFromTrailer,
   decodeGrpcMessage,
+  goawayReason,
   lostStatus,
   notSentStatus,
   rstName,
@@ -133,6 +134,18 @@ describe('trailers', () => {
       trailers: { 'x-a': '1' },
     });
     expect(statusFromTrailers('0', '', {})).toEqual({ code: GrpcCode.OK, message: '', outcome: 'answered' });
+  });
+});
+
+describe('GOAWAY', () => {
+  it.each([
+    ['', 'GOAWAY ENHANCE_YOUR_CALM'],
+    ['too_many_pings', 'GOAWAY ENHANCE_YOUR_CALM: too_many_pings'],
+    ['alice asks too often', 'GOAWAY ENHANCE_YOUR_CALM'],
+    ['x'.repeat(33), 'GOAWAY ENHANCE_YOUR_CALM'],
+    ['\u001b[31m', 'GOAWAY ENHANCE_YOUR_CALM'],
+  ])('that says %j: its code, and what it says where that is one word', (debug, reason) => {
+    expect(goawayReason(RstCode.ENHANCE_YOUR_CALM, Buffer.from(debug))).toBe(reason);
   });
 });
 

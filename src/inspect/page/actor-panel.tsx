@@ -95,7 +95,8 @@ interface ActorChartProps {
 }
 
 function ActorChart({ actor, charts, last }: ActorChartProps): JSX.Element {
-  const chart = charts.kind === 'loaded' ? charts.charts[actor.machine] : undefined;
+  const chart =
+    charts.kind === 'loaded' && Object.hasOwn(charts.charts, actor.machine) ? charts.charts[actor.machine] : undefined;
   const flash = useMemo(() => {
     const edgeId = chart === undefined || last === undefined ? null : findEdge(chart, last);
     return edgeId === null || last === undefined ? null : { edgeId, at: last.sequence };

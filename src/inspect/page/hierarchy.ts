@@ -91,4 +91,5 @@ function bestFallback(actors: ReadonlyMap<string, ActorView>): number | null {
   return levels.length === 0 ? null : Math.min(...levels);
 }
 
-const levelOf = ({ context }: ActorView): number => Number(context['level'] ?? 0);
+/** A dump may hold anything as its context. */
+const levelOf = ({ context: { level } }: ActorView): number => (typeof level === 'number' ? level : 0);

@@ -1,7 +1,6 @@
 /** Text that arrives in pieces, cut into lines. */
 
-/** More than the largest greeting by far: of a server that never ends its line. */
-const MAX_LINE_LENGTH = 64 * 1024 * 1024;
+import { MAX_LINE_LENGTH } from '../protocol.js';
 
 export class LineSplitter {
   readonly #maxLength: number;

@@ -75,7 +75,7 @@ export function toneOf({ machine, active, status }: Pick<ActorView, 'machine' | 
 }
 
 export function toneOfState(machine: Machine, state: string): Tone {
-  const tones = TONES[machine];
+  const tones = Object.hasOwn(TONES, machine) ? TONES[machine] : {};
   return Object.hasOwn(tones, state) ? (tones[state] ?? 'idle') : 'idle';
 }
 
