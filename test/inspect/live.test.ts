@@ -224,7 +224,7 @@ describe('a client that does nothing', () => {
     expect(isWatched()).toEqual([true, true, true]);
     await inspectors[1]?.close();
     await eventually(() => !isWatched().includes(true), 'nobody looks');
-    expect(pages[1]?.ended).toBe(true);
+    await pages[1]?.until(() => pages[1]?.ended === true, 'the end of the page');
   });
 });
 
