@@ -1,6 +1,6 @@
 /** Reads what `client.dump()` gave from a file, and holds it to its rules: it may have passed through many hands. */
 
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import * as v from 'valibot';
 import { DUMP_FORMAT, DUMP_VERSION } from '../flight.js';
 import { redactText } from '../observe/redact.js';
@@ -8,6 +8,7 @@ import { CliError, oneLine } from './failure.js';
 
 /** A recorder's 65,536 transitions at most take less. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 const MAX_TRANSITIONS = 65_536;
 const MAX_STATE_DEPTH = 8;
 /** Deeper than any event or context is dumped, and shallow enough for whoever walks it. */
@@ -129,21 +130,36 @@ export function badDump(file: string, path: string, reason: string): CliError {
 
 function readText(file: string): string {
   try {
-    const { size } = statSync(file);
-    if (size > MAX_FILE_BYTES) {
-      throw new CliError(`${file}: has ${size} bytes; a dump has at most ${MAX_FILE_BYTES}`, {
-        code: 'ERR_AUTHZ_DUMP',
-      });
+    const descriptor = openSync(file, 'r');
+    try {
+      return readBounded(descriptor).toString('utf8');
+    } finally {
+      closeSync(descriptor);
     }
-    return readFileSync(file, 'utf8');
   } catch (cause) {
-    if (cause instanceof CliError) throw cause;
     const { code = 'unknown' } = cause as NodeJS.ErrnoException;
-    throw new CliError(`${file}: cannot be read (${code}); it must be a file that client.dump() was written to`, {
-      code: 'ERR_AUTHZ_DUMP',
-      cause,
-    });
+    const reason =
+      cause instanceof RangeError
+        ? `has more than ${MAX_FILE_BYTES} bytes, and a dump has not`
+        : `cannot be read (${code}); it must be a file that client.dump() was written to`;
+    throw new CliError(`${file}: ${reason}`, { code: 'ERR_AUTHZ_DUMP', cause });
   }
+}
+
+/**
+ * A pipe or a device has no size to be looked at before.
+ * @throws RangeError for more than a dump has
+ */
+function readBounded(descriptor: number): Buffer {
+  const chunks: Buffer[] = [];
+  for (let length = 0; length <= MAX_FILE_BYTES;) {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    const read = readSync(descriptor, chunk);
+    if (read === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, read));
+    length += read;
+  }
+  throw new RangeError('too long');
 }
 
 function parseJson(file: string, content: string): unknown {

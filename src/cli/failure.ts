@@ -113,7 +113,7 @@ function watchOf({ address }: FailureContext): string {
   return `authz watch${address === undefined ? '' : ` --address ${address}`}`;
 }
 
-/** What others wrote may hold line breaks, and escape sequences that a terminal would obey. */
+/** What others wrote may hold line breaks, escape sequences that a terminal would obey, and marks that turn the direction of what follows. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, ' ').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\uFFFD');
+  return text.replace(/\s*[\r\n\u2028\u2029]+\s*/g, ' ').replace(/[\p{Control}\p{Bidi_Control}]/gu, '\uFFFD');
 }

@@ -79,6 +79,13 @@ export class RingBuffer<T> {
     }
   }
 
+  /** The last `count`, first to last; all of them where there are not so many. */
+  last(count: number): T[] {
+    const length = Math.min(count, this.#length);
+    const first = this.#head + this.#length - length;
+    return Array.from({ length }, (_, index) => this.#slots[(first + index) & this.#mask] as T);
+  }
+
   #grow(): void {
     const grown = new Array<T | undefined>(this.#slots.length * 2).fill(undefined);
     for (let index = 0; index < this.#length; index += 1) {

@@ -40,7 +40,6 @@ class LiveReader implements Reader {
   readonly #onTick: () => void;
   readonly #watch: Watch;
   readonly #told = new Map<string, ActorSnapshot>();
-  #sequence = 0;
   #recorded = 0;
   #emitted = 0;
   #gauges = '';
@@ -125,12 +124,8 @@ class LiveReader implements Reader {
     const { recorder } = this.#watch;
     const made = recorder.recorded - this.#recorded;
     if (made === 0) return NOTHING;
+    const entries = recorder.entriesSince(this.#recorded).slice(-MAX_TRANSITIONS);
     this.#recorded = recorder.recorded;
-    const entries = recorder
-      .entries()
-      .filter(({ sequence }) => sequence > this.#sequence)
-      .slice(-MAX_TRANSITIONS);
-    this.#sequence = entries.at(-1)?.sequence ?? this.#sequence;
     const { redactor } = this.#runtime.env;
     const told = entries.map((entry) => toTransitionView(toMoved(entry, redactor), this.#toEpoch));
     return { told, dropped: made - told.length };

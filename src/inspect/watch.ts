@@ -71,7 +71,11 @@ export class Watch {
   }
 
   #tick(): void {
-    this.sampler.sample();
+    try {
+      this.sampler.sample();
+    } catch {
+      // Of a timer it would end the process, which is the application's: the gauges stay as they were.
+    }
     for (const onTick of [...this.#ticks]) onTick();
   }
 }

@@ -93,7 +93,12 @@ export class FlightRecorder {
 
   /** In the order they began. Those that an effect of another made come to be recorded before it. */
   entries(): Entry[] {
-    return [...this.#ring].sort((a, b) => a.sequence - b.sequence);
+    return this.entriesSince(0);
+  }
+
+  /** Those made since {@link recorded} was this, as far as they are still held. */
+  entriesSince(recorded: number): Entry[] {
+    return this.#ring.last(this.#recorded - recorded).sort((a, b) => a.sequence - b.sequence);
   }
 
   /**

@@ -1,8 +1,10 @@
 /** What an inspector leaves behind: nothing, neither in the process nor between it and a page that is slow or gone. */
 
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startInspector } from '../../src/inspect/index.js';
+import type { Message } from '../../src/inspect/protocol.js';
+import { Sampler } from '../../src/inspect/sampler.js';
 import { serveSource, type ServeOptions } from '../../src/inspect/server.js';
 import type { Reader, Source } from '../../src/inspect/source.js';
 import { ChildProgram } from '../support/engine-process.js';
@@ -50,6 +52,25 @@ describe('a process that has nothing else to do', () => {
     if (what === 'closes') await child.line('closed');
     await page.until(() => page.ended, 'the end of the page');
   });
+});
+
+test('gauges that cannot be read: are told as they were, and nothing else is lost', async () => {
+  const client = stage.client(await stage.server());
+  const inspector = await startInspector(client);
+  stage.onEnd(() => inspector.close());
+  const page = await PageReader.open(inspector);
+  const { gauges } = await page.frame('the gauges', () => true);
+  const sample = vi.spyOn(Sampler.prototype, 'sample').mockImplementation(() => {
+    throw new Error('of a counter');
+  });
+  onTestFinished(() => sample.mockRestore());
+  const moved = page.messages.length;
+  await client.connect();
+  const isOpen = ({ actors }: Message): boolean =>
+    actors.some(({ id, active }) => id === 'client' && active[0] === 'open');
+  await page.until(() => page.messages.slice(moved).some(isOpen), 'the client that connects');
+  expect(sample).toHaveBeenCalled();
+  expect(page.frames.at(-1)?.gauges.connections).toEqual(gauges.connections);
 });
 
 const FRAME_BYTES = 1_048_576;

@@ -82,8 +82,9 @@ describe('a failure', () => {
   });
 });
 
-it('text with line breaks and escape sequences: one line that a terminal does not obey', () => {
+it('text with line breaks, escape sequences and turns of direction: one line that a terminal does not obey', () => {
   expect(oneLine('a\r\n  b\u001b[31mc\u009bd\u0007')).toBe('a b\uFFFD[31mc\uFFFDd\uFFFD');
+  expect(oneLine('a\u2028b\u202ec\u2066d\u200fé')).toBe('a b\uFFFDc\uFFFDd\uFFFDé');
 });
 
 it.each([

@@ -64,6 +64,19 @@ describe('a recorder', () => {
     ]);
   });
 
+  it('asked for what was made since a moment: gives that, in order, as far as it is held', () => {
+    const { recorder, client } = connecting(3);
+    const since = recorder.recorded;
+    expect(recorder.entriesSince(since)).toEqual([]);
+    client.send({ type: 'DISCONNECT' });
+    const all = recorder.entries();
+    const made = recorder.recorded - since;
+    expect(made).toBeGreaterThan(0);
+    expect(recorder.entriesSince(since)).toEqual(all.slice(-made));
+    expect(recorder.entriesSince(0)).toEqual(all);
+    expect(all).toHaveLength(3);
+  });
+
   it('an event that a statechart ignores: is no transition', () => {
     const { recorder, client } = connecting();
     client.send({ type: 'CONNECT' });

@@ -311,6 +311,14 @@ describe('a bad file', () => {
     });
   });
 
+  it('that has no end: one line that says how long a dump is', async () => {
+    expect(await runReplay('/dev/zero')).toEqual({
+      code: 2,
+      out: '',
+      err: 'authz: /dev/zero: has more than 268435456 bytes, and a dump has not\n',
+    });
+  });
+
   it('no file: one line with the way to help', async () => {
     expect(await runReplay()).toEqual({
       code: 2,

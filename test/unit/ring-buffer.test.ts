@@ -31,6 +31,9 @@ test('any ring, any operations: it holds what an array would hold', () => {
         expect(ring.peek()).toBe(model[0]);
       }
       expect([...ring]).toEqual(model);
+      for (const count of [0, 1, 20, model.length, model.length + 1]) {
+        expect(ring.last(count)).toEqual(model.slice(Math.max(0, model.length - count)));
+      }
     }),
   );
 });
