@@ -7,11 +7,8 @@ export default defineConfig(
   {
     languageOptions: {
       parserOptions: {
-        projectService: {
-          allowDefaultProject: ['eslint.config.js', 'scripts/*.js'],
-          // As many scripts as there may be: each is checked as a project of its own.
-          maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 16,
-        },
+        // One program for each tsconfig.json. The project service makes another for what begins with a hashbang: src/cli/main.ts.
+        project: true,
         tsconfigRootDir: import.meta.dirname,
       },
     },

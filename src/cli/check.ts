@@ -2,8 +2,8 @@
 
 import { performance } from 'node:perf_hooks';
 import type { Command } from 'commander';
-import { type CheckResponse, createClient, Effect, isAllowed } from '../index.js';
-import type { Attributes, Resource } from '../types.js';
+import type { createClient as CreateClient } from '../index.js';
+import { type Attributes, type CheckResponse, Effect, isAllowed, type Resource } from '../types.js';
 import {
   attribute,
   type AttributeSets,
@@ -64,9 +64,10 @@ export function configureCheck(command: Command): Command {
 /** Asks, prints, resolves with the exit code. */
 export async function check(flags: CheckFlags): Promise<number> {
   const terminal = createTerminal();
+  const { createClient } = await import('../index.js');
   try {
     const startedAt = performance.now();
-    const response = await ask(flags);
+    const response = await ask(createClient, flags);
     const latencyMs = performance.now() - startedAt;
     if (flags.json === true) terminal.line(JSON.stringify(toJson(response, flags, latencyMs)));
     else printTable(terminal, response, flags);
@@ -79,7 +80,7 @@ export async function check(flags: CheckFlags): Promise<number> {
   }
 }
 
-async function ask(flags: CheckFlags): Promise<CheckResponse> {
+async function ask(createClient: typeof CreateClient, flags: CheckFlags): Promise<CheckResponse> {
   const { address, principal, resource, attr, action, context, timeoutMs } = flags;
   const client = createClient({
     ...toClientOptions(flags),

@@ -1,8 +1,7 @@
 /** `authz inspect`: the page that shows a client, live or from a dump. */
 
 import type { Command } from 'commander';
-import { startInspector } from '../inspect/index.js';
-import { type Inspector, serveRecording } from '../inspect/server.js';
+import type { Inspector } from '../inspect/server.js';
 import { wholeNumber } from './arguments.js';
 import { connectionContext, usesTls } from './connection-options.js';
 import { badDump, readDumpFile } from './dump-file.js';
@@ -63,7 +62,10 @@ export async function inspectClient(flags: InspectFlags, file?: string): Promise
 
 async function inspectEngine(flags: InspectFlags, signal: AbortSignal): Promise<void> {
   const context = connectionContext('inspect', flags);
-  const client = createWatchingClient(flags, context);
+  const [client, { startInspector }] = await Promise.all([
+    createWatchingClient(flags, context),
+    import('../inspect/index.js'),
+  ]);
   try {
     await serve(flags, startInspector(client, { port: flags.port }), async (terminal) => {
       if (flags.json !== true) {
@@ -85,6 +87,7 @@ async function inspectDump(flags: InspectFlags, file: string, signal: AbortSigna
   }
   const dump = readDumpFile(file);
   if (Number.isNaN(Date.parse(dump.dumpedAt))) throw badDump(file, 'dumpedAt', 'must be a date and time, ISO 8601');
+  const { serveRecording } = await import('../inspect/server.js');
   await serve(flags, serveRecording(dump, { port: flags.port }), async (terminal) => {
     if (flags.json !== true) {
       terminal.line(oneLine(`showing ${file}, dumped ${dump.dumpedAt}; Ctrl-C ends it`));

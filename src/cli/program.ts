@@ -1,4 +1,5 @@
-/** The commands, how they are parsed, and how every failure becomes one line and an exit code. */
+/** The commands, how they are parsed, and how every failure becomes one line and an exit code.
+ * Each command loads what it works with once it is run: help and a mistake are told without a client or an engine. */
 
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';

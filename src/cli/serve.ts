@@ -1,7 +1,7 @@
 /** `authz serve`: the embedded engine as a process. */
 
 import { type Command, Option } from 'commander';
-import { type Engine, type EngineOptions, startEngine } from '../engine/index.js';
+import type { Engine, EngineOptions } from '../engine/index.js';
 import { milliseconds, nonEmpty, wholeNumber } from './arguments.js';
 import { ExitCode, type FailureContext, UsageError } from './failure.js';
 import { createTerminal } from './terminal.js';
@@ -80,7 +80,9 @@ export function configureServe(command: Command): Command {
 export async function serve(flags: ServeFlags): Promise<number> {
   const stopping = stopSignal();
   try {
-    const engine = await startEngine(toEngineOptions(flags));
+    const options = toEngineOptions(flags);
+    const { startEngine } = await import('../engine/index.js');
+    const engine = await startEngine(options);
     const health = { isServing: flags.unhealthy !== true };
     const toggle = (): void => toggleHealth(engine, health);
     process.on('SIGUSR2', toggle);

@@ -52,7 +52,7 @@ export function watch(flags: WatchFlags): Promise<number> {
   return withInterruption(async (signal) => {
     const report = createReporter(createTerminal(), flags.json === true);
     const context = connectionContext('watch', flags);
-    const client = createWatchingClient(flags, context);
+    const client = await createWatchingClient(flags, context);
     let isUnreachable = false;
     try {
       for (const name of CLIENT_EVENT_NAMES) {

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AuthzClient, createClient } from '../index.js';
+import type { AuthzClient } from '../index.js';
 import { address, collect, milliseconds } from './arguments.js';
 import { addConnectionOptions, type ConnectionFlags, toClientOptions } from './connection-options.js';
 import { type FailureContext, toCliError } from './failure.js';
@@ -20,7 +20,8 @@ export function addWatchingOptions(command: Command): Command {
     .option('--failback-ms <ms>', 'unbroken health of the primary until traffic moves back', milliseconds(0), 1_000);
 }
 
-export function createWatchingClient(flags: WatchingFlags, context: FailureContext): AuthzClient {
+export async function createWatchingClient(flags: WatchingFlags, context: FailureContext): Promise<AuthzClient> {
+  const { createClient } = await import('../index.js');
   const fallbackAddresses = [...(flags.fallback ?? [])];
   try {
     return createClient({
