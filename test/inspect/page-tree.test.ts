@@ -52,6 +52,12 @@ const WHOLE = [
 ];
 
 describe('the tree', () => {
+  test('a primary whose address comes after that of its fallback: comes before it', () => {
+    const rows = rowsOf(connected({ levels: [['z:1'], ['a:1']] }));
+    const endpoints = rows.filter(({ actor }) => actor.machine === 'endpoint').map(({ actor }) => actor.id);
+    expect(endpoints).toEqual(['endpoint:z:1', 'endpoint:a:1']);
+  });
+
   test('of a connected client: each connection under its endpoint, each stream under its connection', () => {
     expect(drawn(rowsOf(connected()))).toEqual(WHOLE);
   });

@@ -2,7 +2,7 @@
 
 import type { ActorView } from '../protocol.js';
 import { topState } from './tones.js';
-import { type Forest, ROOT } from './tree.js';
+import { type Forest, levelOf, ROOT } from './tree.js';
 import type { Scene } from './travel.js';
 
 export interface Queue {
@@ -90,6 +90,3 @@ function bestFallback(actors: ReadonlyMap<string, ActorView>): number | null {
     .filter((level) => level > 0);
   return levels.length === 0 ? null : Math.min(...levels);
 }
-
-/** A dump may hold anything as its context. */
-const levelOf = ({ context: { level } }: ActorView): number => (typeof level === 'number' ? level : 0);

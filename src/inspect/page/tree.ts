@@ -36,15 +36,18 @@ const MACHINE_ORDER: Readonly<Record<ActorView['machine'], number>> = {
 
 const byText = new Intl.Collator('en', { numeric: true });
 
-/** `stream-3` before `stream-10`, machines in the order of the tree. */
+/** `stream-3` before `stream-10`, a primary before its fallbacks, machines in the order of the tree. */
 export function compareActors(one: ActorView, other: ActorView): number {
   if (one.machine !== other.machine) return MACHINE_ORDER[one.machine] - MACHINE_ORDER[other.machine];
   // Of these there may be thousands, and collation is slow: their ids differ in a number at the end alone.
   if (one.machine === 'connection' || one.machine === 'stream') {
     return one.id.length - other.id.length || (one.id < other.id ? -1 : 1);
   }
-  return byText.compare(one.id, other.id);
+  return levelOf(one) - levelOf(other) || byText.compare(one.id, other.id);
 }
+
+/** Of an endpoint: 0 is preferred. A dump may hold anything as its context. */
+export const levelOf = ({ context: { level } }: ActorView): number => (typeof level === 'number' ? level : 0);
 
 /** Whose every actor is. Made once for each change of actors or states, and used by all that shows them. */
 export interface Forest {
