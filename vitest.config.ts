@@ -1,13 +1,25 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
+// Neither sockets nor processes, and nothing that one file leaves behind for another: they share a worker, and load what they test once.
+const SHARING = ['test/unit/**/*.test.ts', 'test/machines/**/*.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'inspect-bridge/test/**/*.test.ts'],
-    // Minutes of load on real processes, and a browser: `npm run test:chaos`, `npm run test:browser`.
-    exclude: [...configDefaults.exclude, 'test/chaos/**', 'test/browser/**'],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',
     maxWorkers: 2,
+    projects: [
+      { extends: true, test: { name: 'sharing', include: SHARING, isolate: false } },
+      {
+        extends: true,
+        test: {
+          name: 'isolated',
+          include: ['test/**/*.test.ts', 'inspect-bridge/test/**/*.test.ts'],
+          // Minutes of load on real processes, and a browser: `npm run test:chaos`, `npm run test:browser`.
+          exclude: [...configDefaults.exclude, ...SHARING, 'test/chaos/**', 'test/browser/**'],
+        },
+      },
+    ],
   },
 });
