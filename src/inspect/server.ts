@@ -43,7 +43,10 @@ const DEADLINES = {
   requestMs: 10_000,
   /** Between an answer and the next request. */
   idleMs: 5_000,
-  /** For an answer of which nothing is taken, and for one that is not begun: more than the page waits for a command. */
+  /**
+   * For an answer of which nothing is taken, and for one that is not begun: more than the page waits for a command. Node looks this often
+   * whether anything was taken since, so that it may be twice as long.
+   */
   silenceMs: 30_000,
 };
 /** How late Node may notice the first two. */
