@@ -1,10 +1,11 @@
 /** The page's keys, wherever the focus is. */
 
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { type Shortcut, shortcutOf } from './ui.js';
 
 export function useShortcuts(run: (shortcut: Shortcut) => void): void {
-  useEffect(() => {
+  // With the drawing, not after it: a key may follow at once, and means what it means by what is drawn then.
+  useLayoutEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
       if (event.defaultPrevented) return;
       const shortcut = shortcutOf(event, kindOf(event.target));
