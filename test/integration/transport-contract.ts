@@ -393,9 +393,9 @@ export function describeTransportContract(
       });
 
       it('close() while a lost connection is being reported: down as closed', async () => {
-        const { connection, connectionRecorder, peer } = await rawCall();
+        const { server, connection, connectionRecorder, peer } = await rawCall();
         peer.socket.resetAndDestroy();
-        await eventually(() => clientSocketsTo(peer.socket.localPort ?? 0) === 0, 'the loss');
+        await eventually(() => clientSocketsTo(server.port) === 0, 'the loss');
         connection.close();
         expect((await connectionRecorder.down()).kind).toMatch(/^(?:closed|lost)$/);
       });
