@@ -9,6 +9,7 @@ export default defineConfig({
     hookTimeout: 20_000,
     pool: 'forks',
     maxWorkers: 2,
+    // Run in the order of their names: while the last isolated file, which may be a long one, runs in one worker, the other has much to share.
     projects: [
       { extends: true, test: { name: 'sharing', include: SHARING, isolate: false } },
       {
