@@ -17,8 +17,8 @@ export default defineConfig({
         test: {
           name: 'isolated',
           include: ['test/**/*.test.ts', 'inspect-bridge/test/**/*.test.ts'],
-          // Minutes of load on real processes, and a browser: `npm run test:chaos`, `npm run test:browser`.
-          exclude: [...configDefaults.exclude, ...SHARING, 'test/chaos/**', 'test/browser/**'],
+          // Minutes of load on real processes, and a browser: `npm run test:chaos`, `npm run test:e2e`.
+          exclude: [...configDefaults.exclude, ...SHARING, 'test/chaos/**', 'test/e2e/**'],
         },
       },
     ],

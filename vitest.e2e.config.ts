@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** The demo from its beginning to its end, and the inspector's page in a real browser: `npm run test:e2e`, apart from `npm test`. */
+export default defineConfig({
+  test: {
+    include: ['test/e2e/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 30_000,
+    pool: 'forks',
+    // A browser, the engines that it shows and a demo under load would starve one another.
+    maxWorkers: 1,
+  },
+});
