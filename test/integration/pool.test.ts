@@ -222,8 +222,9 @@ describe('loadBalancingStrategy', () => {
     },
   );
 
-  test.each(['least_connections', 'p2c'] as const)('%s: avoids the one that owes answers', async (strategy) => {
-    const { targets, client } = await pool(strategy, 2);
+  // Not so p2c, which weighs what is owed with how fast answers came: its share follows the machine, and the router's own tests hold its rule.
+  test('least_connections: avoids the one that owes answers', async () => {
+    const { targets, client } = await pool('least_connections', 2);
     const held: [WireRequest, ScriptedStream][] = [];
     // Where each was asked first: one whose answer is overdue, on a machine that is busy, is asked again elsewhere.
     const firstAsked = new Map<string, ScriptedServer>();
