@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** The demo from its beginning to its end, and the inspector's page in a real browser: `npm run test:e2e`, apart from `npm test`. */
+/** The demo from its beginning to its end, the inspector's page in a real browser, the package as it is installed: `npm run test:e2e`, apart from `npm test`. */
 export default defineConfig({
   test: {
-    include: ['test/e2e/**/*.test.ts'],
+    include: ['test/e2e/**/*.test.ts', 'test/package/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 30_000,
     pool: 'forks',
