@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'isolated',
           include: ['test/**/*.test.ts', 'inspect-bridge/test/**/*.test.ts'],
-          // Minutes of load on real processes, a browser, and the package as it is installed: `npm run test:chaos`, `npm run test:e2e`.
+          // Minutes of load on real processes, and what people run, as they run it: `npm run test:chaos`, `npm run test:e2e`.
           exclude: [...configDefaults.exclude, ...SHARING, 'test/chaos/**', 'test/e2e/**', 'test/package/**'],
         },
       },

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** The demo from its beginning to its end, the inspector's page in a real browser, the package as it is installed: `npm run test:e2e`, apart from `npm test`. */
+/** What people run, as they run it: the package installed, the command line, the code on the pages, the demo, the inspector in a browser. `npm run test:e2e`. */
 export default defineConfig({
   test: {
     include: ['test/e2e/**/*.test.ts', 'test/package/**/*.test.ts'],
