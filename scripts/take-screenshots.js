@@ -5,7 +5,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { launchChromium } from './chromium.js';
 import { readPng, writePalettePng } from './palette-png.js';
 
 /** @typedef {import('playwright-core').Browser} Browser */
@@ -44,11 +44,7 @@ async function take(page, name) {
 }
 
 const demo = spawn(process.execPath, [MAIN, 'demo', '--inspect', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  // Chromium has no sandbox for root.
-  chromiumSandbox: process.getuid?.() !== 0,
-});
+const browser = await launchChromium();
 try {
   /** @type {Ready | undefined} */
   let ready;

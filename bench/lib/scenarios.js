@@ -1,5 +1,6 @@
 /** What is measured otherwise than by a window of time: faults, memory, single events. */
 import { existsSync } from 'node:fs';
+import { CHROMIUM } from '../../scripts/chromium.js';
 import { faultTitles } from '../scenarios/faults.js';
 
 /**
@@ -16,8 +17,6 @@ import { faultTitles } from '../scenarios/faults.js';
  * @property {boolean} [ignoresTransport] nothing in it depends on one
  */
 
-/** Debian's. */
-export const CHROMIUM = '/usr/bin/chromium';
 const FAST_SERVER = ['servers/fast-server.js'];
 const STALLED_SERVER = ['servers/fast-server.js', 'stalled'];
 

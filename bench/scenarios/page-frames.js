@@ -1,11 +1,10 @@
 /** How evenly the page of the inspector is drawn while it shows a thousand actors that come and go under load: in a real browser. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chromium } from 'playwright-core';
 import { loadInspect, loadPackage } from '../lib/built.js';
 import { fail, finish, readSettings, report } from '../lib/worker.js';
 import { createRequests } from '../lib/work.js';
 import { transportOption } from '../ours/options.js';
-import { CHROMIUM } from '../lib/scenarios.js';
+import { launchChromium } from '../../scripts/chromium.js';
 
 const STREAMS = 1_000;
 const CONNECTIONS = 4;
@@ -59,11 +58,7 @@ async function keepAsking() {
 }
 
 const inspector = await startInspector(client);
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  // Chromium has no sandbox for root.
-  chromiumSandbox: process.getuid?.() !== 0,
-});
+const browser = await launchChromium();
 const page = await browser.newPage({ viewport: { width: 1_360, height: 850 } });
 await page.goto(inspector.url);
 await page.getByText('live', { exact: true }).waitFor();

@@ -1,10 +1,10 @@
 /** The inspector's page in Debian's Chromium: what it asks for and complains of is written down, and held against it. */
 
-import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { afterAll, expect, onTestFinished } from 'vitest';
+import { launchChromium } from '../../scripts/chromium.js';
 import type { Tone } from '../../src/inspect/page/tones.js';
 
-const EXECUTABLE = '/usr/bin/chromium';
 /** Of what a page is waited for; a second under the load of a whole suite is not one at a desk. */
 const WAIT_LIMIT_MS = 15_000;
 
@@ -26,7 +26,7 @@ export class PageBrowser {
 
   /** Opens it, and when the test ends holds it to having asked nobody but 127.0.0.1 and having had no error. */
   async open(url: string, { complains = false, ...options }: Visit = {}): Promise<InspectedPage> {
-    this.#browser ??= launch(this.#args);
+    this.#browser ??= launchChromium(this.#args);
     const context = await (await this.#browser).newContext({ viewport: { width: 1_360, height: 850 }, ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(WAIT_LIMIT_MS);
@@ -40,15 +40,6 @@ export class PageBrowser {
     await page.goto(url);
     return inspected;
   }
-}
-
-async function launch(args: readonly string[]): Promise<Browser> {
-  return await chromium.launch({
-    executablePath: EXECUTABLE,
-    // Chromium has no sandbox for root.
-    chromiumSandbox: process.getuid?.() !== 0,
-    args: [...args],
-  });
 }
 
 /** The page of an inspector, as somebody sees it. */

@@ -6,7 +6,7 @@ import type { ChartEdge, ChartState, ChartTransition, ChartView } from '../proto
 import { withAround } from './chart-edge.js';
 import { fit, follow, mix, pan, roundedPath, type ViewBox, zoom } from './chart-view.js';
 import { useSize } from './hooks.js';
-import { Icon, type IconName } from './icons.js';
+import { IconButton } from './icons.js';
 
 export interface ChartProps {
   readonly chart: ChartView;
@@ -84,14 +84,18 @@ export function Chart({ chart, active, flash }: ChartProps): JSX.Element {
       </svg>
       {isInPart(box, whole) && <Overview chart={chart} whole={whole} box={box} lit={lit} update={update} />}
       <div class="chart-tools" role="group" aria-label="What is seen of the chart">
-        <Tool
+        <IconButton
           label="Closer (+)"
           icon="closer"
           onClick={() => update((current) => zoom(current, 1 / ZOOM_STEP, whole))}
         />
-        <Tool label="Farther (-)" icon="farther" onClick={() => update((current) => zoom(current, ZOOM_STEP, whole))} />
-        <Tool label="The whole chart (0)" icon="whole" onClick={() => setChosen(whole)} />
-        <Tool
+        <IconButton
+          label="Farther (-)"
+          icon="farther"
+          onClick={() => update((current) => zoom(current, ZOOM_STEP, whole))}
+        />
+        <IconButton label="The whole chart (0)" icon="whole" onClick={() => setChosen(whole)} />
+        <IconButton
           label="Follow the active state"
           icon="follow"
           isPressed={chosen === null}
@@ -99,21 +103,6 @@ export function Chart({ chart, active, flash }: ChartProps): JSX.Element {
         />
       </div>
     </div>
-  );
-}
-
-interface ToolProps {
-  readonly label: string;
-  readonly icon: IconName;
-  readonly isPressed?: boolean;
-  readonly onClick: () => void;
-}
-
-function Tool({ label, icon, isPressed, onClick }: ToolProps): JSX.Element {
-  return (
-    <button type="button" title={label} aria-label={label} aria-pressed={isPressed} onClick={onClick}>
-      <Icon name={icon} size={14} />
-    </button>
   );
 }
 

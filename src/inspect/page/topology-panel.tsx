@@ -278,7 +278,7 @@ function HealthStrip({
 }
 
 function ConnectionFace({ node }: { readonly node: TopologyNode }): JSX.Element {
-  const { tone, label, actor, checksPerSecond, inFlight } = node;
+  const { tone, label, actor, checksPerSecond, inFlight = null } = node;
   const isCarrying = checksPerSecond !== null && (tone === 'ok' || checksPerSecond > 0);
   return (
     <>

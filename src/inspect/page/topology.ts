@@ -21,7 +21,8 @@ export interface TopologyNode {
   readonly actor: ActorView | undefined;
   /** Null where none was sampled. */
   readonly checksPerSecond: number | null;
-  readonly inFlight: number | null;
+  /** Of a connection. */
+  readonly inFlight?: number | null;
   readonly endpoint?: { readonly level: number; readonly isActive: boolean };
   readonly queue?: Queue;
   /** Of a group: how many have its tone, where that calls for attention. */
@@ -226,7 +227,7 @@ class Layout {
     const { gauges } = this.#scene;
     this.#nodes.unshift({
       ...{ id: actor.id, kind: 'client', x, y, width, height: nodeHeight, tone: toneOf(actor), label: 'client', actor },
-      ...{ checksPerSecond: gauges?.checksPerSecond ?? null, inFlight: gauges?.inFlight ?? null },
+      ...{ checksPerSecond: gauges?.checksPerSecond ?? null },
     });
     for (const [index, anchor] of anchors.entries()) {
       const spread = nodeHeight * 0.7;
@@ -260,12 +261,11 @@ class Layout {
     const y = (top + bottom - height) / 2;
     const tone = toneOf(actor);
     const checksPerSecond = totalOf(connections);
-    const inFlight = connections.reduce<number | null>((sum, each) => add(sum, each.inFlight), null);
     const label =
       typeof actor.context['address'] === 'string' ? actor.context['address'] : actor.id.replace(/^endpoint:/, '');
     this.#nodes.push({
       ...{ id: actor.id, kind: 'endpoint', x, y, width, height, tone, label, actor },
-      ...{ checksPerSecond, inFlight, endpoint: { level, isActive } },
+      ...{ checksPerSecond, endpoint: { level, isActive } },
     });
     for (const anchor of anchors) this.#link(actor.id, [x + width, y + height / 2], anchor, false);
     this.#y = bottom + GAPS.endpoint;
@@ -315,7 +315,7 @@ class Layout {
     const tone = toneOf(actor);
     this.#nodes.push({
       ...{ id: actor.id, kind: 'stream', x, y, width, height, tone, label: actor.id, actor },
-      ...{ checksPerSecond, inFlight: null, ...(queue === undefined ? {} : { queue }) },
+      ...{ checksPerSecond, ...(queue === undefined ? {} : { queue }) },
     });
     this.#y += height + GAPS.stream;
     return { id: actor.id, x, y: y + height / 2, tone, rate: checksPerSecond ?? 0, isActive };
@@ -330,7 +330,7 @@ class Layout {
     const attention = tone === 'ok' || tone === 'idle' || tone === 'off' ? 0 : counts[tone];
     this.#nodes.push({
       ...{ id, kind: 'more', x, y, width, height, tone, label, actor: undefined },
-      ...{ checksPerSecond: rate, inFlight: null, attention },
+      ...{ checksPerSecond: rate, attention },
     });
     this.#y += height + GAPS.stream;
     return { id, x, y: y + height / 2, tone, rate: rate ?? 0, isActive: false };
