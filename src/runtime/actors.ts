@@ -81,6 +81,11 @@ export class Actors {
     else this.root.send(event);
   }
 
+  /** `spawn` was called, and the root has not made it yet. */
+  isAwaited(id: string): boolean {
+    return this.#early.has(id);
+  }
+
   /** An actor that is gone is told nothing. */
   tell(id: string, event: ChildEvent): void {
     const early = this.#early.get(id);
@@ -99,7 +104,7 @@ export class Actors {
 
   /** A child's state value, as dotted text; `closed` once it is gone. */
   stateOf(id: string): string {
-    if (this.#early.has(id)) return 'idle';
+    if (this.isAwaited(id)) return 'idle';
     const snapshot: unknown = this.#childOf(id)?.getSnapshot();
     return dotted((snapshot as { value?: unknown } | undefined)?.value ?? 'closed');
   }

@@ -149,7 +149,7 @@ export class CheckStream implements PipeEdges {
     if (attempt > 0) this.#owner.onReconnected(attempt);
   }
 
-  reportClosed({ reason }: StreamContext): void {
+  reportClosed({ reason }: Pick<StreamContext, 'reason'>): void {
     this.closed = true;
     this.waiting = false;
     this.#host.clock.clearTimeout(this.#sustained);

@@ -439,9 +439,9 @@ export class ClientRuntime {
       );
       this.unary.cancelAll();
     }
-    this.streams.closeAll('disconnected');
+    this.streams.closeAll('disconnected', isFinal);
     for (const endpoint of this.endpoints) endpoint.reset();
-    this.pool.closeAll('disconnected');
+    this.pool.closeAll('disconnected', isFinal);
     this.route.reset();
     this.#monitor.stop();
     if (!isFinal) return;

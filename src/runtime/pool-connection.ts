@@ -360,7 +360,7 @@ export class PoolConnection implements CallCarrier, Routable {
     this.#host.onDraining(this, reason);
   }
 
-  reportClosed({ reason }: ConnectionContext): void {
+  reportClosed({ reason }: Pick<ConnectionContext, 'reason'>): void {
     this.closed = true;
     this.#host.clock.clearTimeout(this.#connectTimer);
     this.#host.onClosed(this, reason);

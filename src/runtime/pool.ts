@@ -163,8 +163,13 @@ export class Pool {
     for (const fail of [...this.#scaling]) fail(new CancelledError('scalePool() was cut short by disconnect()'));
   }
 
-  closeAll(reason: string): void {
-    for (const { id } of [...this]) this.#host.actors().tell(id, { type: 'CLOSE', reason });
+  /** @param isFinal as that of `Streams.closeAll` */
+  closeAll(reason: string, isFinal: boolean): void {
+    const actors = this.#host.actors();
+    for (const connection of [...this]) {
+      if (isFinal && actors.isAwaited(connection.id)) connection.reportClosed({ reason });
+      else actors.tell(connection.id, { type: 'CLOSE', reason });
+    }
   }
 
   /** Its endpoint's only one: without it nobody would redial the endpoint, nor hear of its loss. */

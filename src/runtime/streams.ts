@@ -169,8 +169,12 @@ export class Streams implements StreamHost {
     }
   }
 
-  closeAll(reason: string): void {
-    for (const stream of [...this]) stream.tell({ type: 'CLOSE', reason });
+  /** @param isFinal the root is closed, and makes no more actors: streams whose own is not there yet are closed without one. */
+  closeAll(reason: string, isFinal: boolean): void {
+    for (const stream of [...this]) {
+      if (isFinal && this.#host.actors().isAwaited(stream.id)) stream.reportClosed({ reason });
+      else stream.tell({ type: 'CLOSE', reason });
+    }
     this.#parking.clear();
   }
 

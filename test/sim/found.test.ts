@@ -313,3 +313,47 @@ test('server without CheckStream and with room for one stream, calls of one requ
   expect(failure).toBeUndefined();
   expect(transcript.filter((line) => / write .*CheckStream r0/.test(line)).length).toBeLessThanOrEqual(2);
 });
+
+test('draining, every endpoint lost at once with checks owed: the stream made to ask them again is closed with the client', async () => {
+  const { failure } = await simulate({
+    setup: {
+      ...SETUP,
+      layout: 'levels',
+      maxRetries: 1,
+      maxLatencyMs: 1,
+      maxPendingChecks: 7,
+      highWaterMark: 100,
+      multiplexing: true,
+      maxRequestsPerStream: 1,
+    },
+    commands: [
+      { do: 'check', count: 1, timeoutMs: undefined, named: false },
+      { do: 'advance', ms: 3 },
+      {
+        do: 'fault',
+        server: 0,
+        what: {
+          fault: 'chaos',
+          chaos: {
+            missing: 5,
+            duplicate: 5,
+            foreignId: 100,
+            foreignActions: 0,
+            missingActions: 0,
+            malformed: 5,
+            failing: 0,
+            slow: 0,
+          },
+        },
+      },
+      { do: 'check', count: 1, timeoutMs: undefined, named: false },
+      { do: 'check', count: 5, timeoutMs: undefined, named: false },
+      { do: 'advance', ms: 301 },
+      { do: 'check', count: 1, timeoutMs: undefined, named: false },
+      { do: 'fault', server: 0, what: { fault: 'maxStreams', maxStreams: 1 } },
+      { do: 'disconnect', force: false },
+      { do: 'advance', ms: 1 },
+    ],
+  });
+  expect(failure).toBeUndefined();
+});
