@@ -37,6 +37,7 @@ import type {
 } from './port.js';
 import { secureContextOf, startTls } from './secure.js';
 import { watchForSilentEnd } from './session-end.js';
+import { holdSession } from './session-memory.js';
 import {
   answeredStatus,
   brokenStatus,
@@ -454,6 +455,7 @@ class GrpcJsConnection implements TransportConnection, Resolution {
   }
 
   #watch(session: ClientHttp2Session): void {
+    holdSession(session);
     const { clock } = this.#options;
     session.once('goaway', (code: number, lastStreamId: number, debug?: Buffer) => {
       this.#drain({

@@ -10,6 +10,7 @@ import type { DownCause } from './port.js';
 import type { DialTarget } from './resolve.js';
 import { startTls } from './secure.js';
 import { watchForSilentEnd } from './session-end.js';
+import { holdSession } from './session-memory.js';
 
 /**
  * How far a peer may run ahead of the reader of one call, and of the connection. While a write is stuck node:http2 does not read, and so
@@ -165,6 +166,7 @@ export class Dial {
     });
     this.#session = session;
     session.once('connect', () => {
+      holdSession(session);
       if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
     });
     session.on('error', (error) => {
