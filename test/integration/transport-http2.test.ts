@@ -19,7 +19,6 @@ import type {
 import type { Lookup } from '../../src/transport/resolve.js';
 import { RstCode } from '../../src/transport/status.js';
 import { makeCertificates } from '../support/certificates.js';
-import { exitOf, firstLine, spawnTypeScript } from '../support/child.js';
 import { EchoServer } from '../support/echo-server.js';
 import { FrameType, grpcFrame, RawServer, RESPONSE_HEADERS, type RawConnection } from '../support/raw-server.js';
 import { ConnectionRecorder, eventually, StreamRecorder } from '../support/recorder.js';
@@ -602,38 +601,6 @@ describe('http2: metadata', () => {
     const { connection } = await connected({ [MAX_HEADER_LIST_SIZE]: 4096 });
     const { recorder } = open(connection, { 'x-a': 'a'.repeat(4000) });
     expect(await recorder.status()).toMatchObject({ code: GrpcCode.INTERNAL, outcome: 'notSent' });
-  });
-});
-
-describe('http2: whether an idle stream holds the process', () => {
-  const idleClient = async (referenced: boolean) => {
-    const server = await EchoServer.listen();
-    const module = new URL('../support/idle-http2-child.ts', import.meta.url);
-    const child = spawnTypeScript(module, [server.address, String(referenced)]);
-    cleanups.push(
-      () => {
-        server.close();
-      },
-      () => child.kill('SIGKILL'),
-    );
-    expect(await firstLine(child)).toBe('idle');
-    return { server, child };
-  };
-
-  it('unreferenced: the process ends by itself, the stream still open', async () => {
-    const { server, child } = await idleClient(false);
-    expect(await exitOf(child)).toBe(0);
-    await server.until(() => server.events.includes('cancelled'), 'the server to see the end');
-    expect(server.events[0]).toBe('open');
-  });
-
-  it('referenced: the process lives until the connection is lost', async () => {
-    const { server, child } = await idleClient(true);
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    server.close();
-    expect(await exitOf(child)).toBe(0);
-    expect(output).toContain('down lost');
   });
 });
 

@@ -1,13 +1,13 @@
-/** A client that opens a stream, gets an echo, and then has nothing left to do. Arguments: address, `true` to stay referenced. */
+/** A client that opens a stream, gets an echo, and then has nothing left to do. Arguments: transport, address, `true` to stay referenced. */
 
 import { systemClock } from '../../src/core/clock.js';
-import { createGrpcJsTransport } from '../../src/transport/grpc-js.js';
+import { transportNamed } from './transports.js';
 
-const [address = '', referenced = ''] = process.argv.slice(2);
+const [transport, address = '', referenced = ''] = process.argv.slice(2);
 // Holds the process until the echo is in: a transport never does so by itself.
 const busy = setInterval(() => undefined, 1000);
 const options = { connectTimeoutMs: 5000, maxMessageBytes: 1024, userAgent: 'idle', clock: systemClock };
-const connection = createGrpcJsTransport().connect({ address }, options, {
+const connection = transportNamed(transport).connect({ address }, options, {
   onUp: () => {
     const stream = connection.openStream(
       '/test.Echo/Stream',

@@ -9,17 +9,16 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 
 import { systemClock } from '../../src/core/clock.js';
-import { createGrpcJsTransport } from '../../src/transport/grpc-js.js';
-import { createHttp2Transport } from '../../src/transport/http2.js';
 import { FrameType, RawServer } from './raw-server.js';
 import { ConnectionRecorder, StreamRecorder } from './recorder.js';
+import { transportNamed } from './transports.js';
 
 const ROUNDS = 20;
 
 v8.setFlagsFromString('--expose-gc');
 const gc = vm.runInNewContext('gc') as () => void;
 
-const transport = process.argv[2] === 'grpc-js' ? createGrpcJsTransport() : createHttp2Transport();
+const transport = transportNamed(process.argv[2]);
 const options = { connectTimeoutMs: 5_000, maxMessageBytes: 1_024, userAgent: 'headers/1', clock: systemClock };
 const server = await RawServer.listen();
 
