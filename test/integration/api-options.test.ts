@@ -15,6 +15,7 @@ import {
 } from '../../src/index.js';
 import { createGrpcJsTransport } from '../../src/transport/grpc-js.js';
 import { makeCertificates } from '../support/certificates.js';
+import { HeldClock } from '../support/held-clock.js';
 import { allow, type ScriptedStream, type WireRequest } from '../support/scripted-server.js';
 import { question, questions, QUICK, Recorder, rejection, useStage } from '../support/stage.js';
 
@@ -268,8 +269,10 @@ describe('the bound on what is written and unanswered', () => {
   test('when all of them expire, and are answered late: the call is kept, and answers the next', async () => {
     const held: [WireRequest, ScriptedStream][] = [];
     const server = await stage.server({ onStreamRequest: (request, stream) => held.push([request, stream]) });
+    // Or some would expire before they are written.
+    const clock = new HeldClock();
     const client = stage.client(server, {
-      timeout: 600,
+      clock,
       backpressure: { lowWaterMark: 1, highWaterMark: 5_000, maxBufferSize: 20_000 },
       streams: { maxRequestsPerStream: 1_000_000, ensureOrdering: false },
     });
@@ -278,6 +281,7 @@ describe('the bound on what is written and unanswered', () => {
     const handle = client.createBidirectionalStream(recorder);
     for (const request of questions(10_000)) expect(handle.send(request)).toBe(true);
     await server.until(() => held.length === 10_000, '10,000 requests');
+    clock.advance(6_000);
     await recorder.until(() => recorder.failures.length === 10_000, '10,000 deadlines');
     server.script = {};
     for (const [request, stream] of held) stream.reply(allow(request));

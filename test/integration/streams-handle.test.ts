@@ -208,7 +208,7 @@ describe('pause()', () => {
     const server = await stage.server();
     const recorder = new Recorder();
     const handle = stage
-      .client(server)
+      .client(server, { timeout: 60_000 })
       .createBidirectionalStream(recorder, { lowWaterMark: 10, highWaterMark: 20, maxBufferSize: 100 });
     await handle.check(question());
     handle.pause();

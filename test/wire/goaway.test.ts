@@ -2,12 +2,13 @@
 
 import { expect } from 'vitest';
 
+import { HeldClock } from '../support/held-clock.js';
 import { FrameType, type RawConnection } from '../support/raw-server.js';
 import { eventually } from '../support/recorder.js';
 import { question, questions, Recorder, rejection } from '../support/stage.js';
 import { ConnectionError, isAllowed } from '../../src/index.js';
 import { RstCode } from '../../src/transport/status.js';
-import { ask, describeRows, HeldClock } from './rows.js';
+import { ask, describeRows } from './rows.js';
 
 const ALL_CALLS = 2 ** 31 - 1;
 

@@ -5,9 +5,10 @@ import { expect } from 'vitest';
 import { ConnectionError, GrpcCode, isAllowed } from '../../src/index.js';
 import { createHttp2Transport } from '../../src/transport/http2.js';
 import type { RawAuthzServer } from '../support/fault-raw-authz.js';
+import { HeldClock } from '../support/held-clock.js';
 import { eventually } from '../support/recorder.js';
 import { nextEvent, question, questions, Recorder, rejection } from '../support/stage.js';
-import { ask, describeRows, HeldClock } from './rows.js';
+import { ask, describeRows } from './rows.js';
 
 const OLD = '127.0.0.1';
 const NEW = '127.0.0.2';

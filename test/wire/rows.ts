@@ -5,8 +5,6 @@
 
 import { describe, it } from 'vitest';
 
-import { systemClock, type Clock } from '../../src/core/clock.js';
-import { VirtualClock } from '../../src/core/virtual-clock.js';
 import type { AuthzClient, AuthzClientOptions, CheckOptions, CheckResponse } from '../../src/index.js';
 import { RawAuthzServer, type RawAuthzOptions } from '../support/fault-raw-authz.js';
 import { question, useStage, type Stage } from '../support/stage.js';
@@ -123,21 +121,4 @@ export function describeRows(name: string, body: (rows: Rows) => void): void {
   describe.each(TRANSPORTS)(`${name}, on %s`, (transport) => {
     body(new Rows(transport, useStage()));
   });
-}
-
-/** A clock that stands still until told, for a client on real sockets. */
-export class HeldClock implements Clock {
-  readonly #timers = new VirtualClock(1_000);
-  readonly now = this.#timers.now;
-  readonly setTimeout = this.#timers.setTimeout;
-  readonly clearTimeout = this.#timers.clearTimeout;
-
-  soon(fn: () => void): void {
-    systemClock.soon(fn);
-  }
-
-  /** Timers fall due one after the other, as they would. */
-  advance(ms: number): void {
-    this.#timers.advance(ms);
-  }
 }

@@ -3,9 +3,10 @@
 import { expect } from 'vitest';
 
 import { isAllowed } from '../../src/index.js';
+import { HeldClock } from '../support/held-clock.js';
 import { FrameType, type RawConnection } from '../support/raw-server.js';
 import { nextEvent, questions } from '../support/stage.js';
-import { ask, describeRows, HeldClock } from './rows.js';
+import { ask, describeRows } from './rows.js';
 
 /** Breaches that end the whole connection (RFC 9113). */
 const BREACHES: readonly (readonly [string, (peer: RawConnection) => void])[] = [
