@@ -190,8 +190,8 @@ export class CheckBook {
     return renewed;
   }
 
-  extend(check: PendingCheck, deadlineAt: number): void {
-    if (check.settled || deadlineAt <= check.deadlineAt) return;
+  setDeadline(check: PendingCheck, deadlineAt: number): void {
+    if (check.settled || deadlineAt === check.deadlineAt) return;
     this.#wheel.remove(check);
     check.deadlineAt = deadlineAt;
     this.#wheel.add(check);

@@ -50,14 +50,23 @@ export class Exchange implements CheckSink, CheckPlace {
   join(waiter: PendingCheck): void {
     waiter.place = this;
     this.#waiters.add(waiter);
-    if (this.#wire !== undefined) this.#desk.book.extend(this.#wire, waiter.deadlineAt);
+    const wire = this.#wire;
+    if (wire !== undefined && waiter.deadlineAt > wire.deadlineAt) {
+      this.#desk.book.setDeadline(wire, waiter.deadlineAt);
+    }
   }
 
   /** A waiter settles otherwise. */
   forget(waiter: PendingCheck): void {
     this.#waiters.delete(waiter);
-    if (this.#waiters.size > 0 || this.#wire === undefined) return;
     const wire = this.#wire;
+    if (wire === undefined) return;
+    if (this.#waiters.size > 0) {
+      // Not to be written when only those are left whose time is up.
+      if (waiter.deadlineAt === wire.deadlineAt)
+        this.#desk.book.setDeadline(wire, this.#latestDeadline(wire.deadlineAt));
+      return;
+    }
     this.#wire = undefined;
     this.#desk.dedup.abandoned(this.#requestId, this);
     this.#desk.book.retract(wire);
@@ -85,6 +94,16 @@ export class Exchange implements CheckSink, CheckPlace {
       waiter.written = wire.written;
       this.#desk.book.fail(waiter, error);
     }
+  }
+
+  /** Of the waiters', none of which is beyond `limit`. */
+  #latestDeadline(limit: number): number {
+    let latest = -Infinity;
+    for (const { deadlineAt } of this.#waiters) {
+      latest = Math.max(latest, deadlineAt);
+      if (latest === limit) break;
+    }
+    return latest;
   }
 
   #takeWaiters(): PendingCheck[] {

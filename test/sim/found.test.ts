@@ -357,3 +357,19 @@ test('draining, every endpoint lost at once with checks owed: the stream made to
   });
   expect(failure).toBeUndefined();
 });
+
+test("deduplication, the one who asked for longest aborts, the first one's time is up: the question is not written for nobody", async () => {
+  const { failure } = await simulate({
+    setup: { ...SETUP, seed: 7, highWaterMark: 100, multiplexing: true, maxRequestsPerStream: 1, deduplication: true },
+    commands: [
+      { do: 'connect' },
+      { do: 'advance', ms: 60 },
+      { do: 'fault', server: 0, what: { fault: 'flap', everyMs: 30 } },
+      { do: 'check', count: 1, timeoutMs: 53, named: true },
+      { do: 'abort', afterMs: 0 },
+      { do: 'again', other: false },
+      { do: 'check', count: 1, timeoutMs: undefined, named: false },
+    ],
+  });
+  expect(failure).toBeUndefined();
+});
