@@ -1,11 +1,10 @@
 /** What a peer sends as DATA, through the frame reader. */
 
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { framed } from '../../src/core/framed-message.js';
 import { FrameReader } from '../../src/transport/frame-reader.js';
+import { collectGarbage } from '../support/gc.js';
 import { faults, fuzz, withFaults } from './budget.js';
 
 const LIMIT = 600;
@@ -169,10 +168,8 @@ describe('the frame reader', () => {
     ['of the limit', LARGE],
     ['of 4 GiB, which is passed over', 0xffff_ffff],
   ])('a message %s, 16 MiB in: no more memory than one message of the limit takes', async (_name, size) => {
-    v8.setFlagsFromString('--expose-gc');
-    const gc = vm.runInNewContext('gc') as () => void;
     const held = (): number => {
-      gc();
+      collectGarbage();
       return process.memoryUsage().arrayBuffers;
     };
     const reader = new FrameReader(LARGE, true);

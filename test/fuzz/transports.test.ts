@@ -1,22 +1,16 @@
 /** What a peer sends as HTTP/2, through each transport: whatever it is, the port keeps its promises, and a client of it is not the worse for it. */
 
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.js';
-import { createGrpcJsTransport } from '../../src/transport/grpc-js.js';
-import { createHttp2Transport } from '../../src/transport/http2.js';
 import type { TransportConnection } from '../../src/transport/port.js';
+import { collectGarbage } from '../support/gc.js';
 import { FrameType, grpcFrame, RawServer, RESPONSE_HEADERS, type RawConnection } from '../support/raw-server.js';
 import { ConnectionRecorder, StreamRecorder } from '../support/recorder.js';
 import { clientSocketsTo } from '../support/sockets.js';
+import { transportNamed } from '../support/transports.js';
 import { faults, fuzz, withFaults } from './budget.js';
 
-const TRANSPORTS = {
-  http2: { create: createHttp2Transport, target: 'http2: any frames' },
-  'grpc-js': { create: createGrpcJsTransport, target: 'grpc-js: any frames' },
-} as const;
 const MAX_MESSAGE_BYTES = 4_096;
 const STREAM = '/test.Fuzz/Stream';
 const UNARY = '/test.Fuzz/Unary';
@@ -134,11 +128,11 @@ describe.each(['http2', 'grpc-js'] as const)('%s', (name) => {
       userAgent: 'fuzz/1',
       clock: systemClock,
     };
-    return { connection: TRANSPORTS[name].create().connect({ address: server.address }, options, recorder), recorder };
+    return { connection: transportNamed(name).connect({ address: server.address }, options, recorder), recorder };
   }
 
   fuzz(
-    TRANSPORTS[name].target,
+    `${name}: any frames`,
     'each call ends once, the connection once and last, nothing is thrown, and no socket is left',
     input,
     async ({ early, acts, turns }) => {
@@ -187,10 +181,8 @@ describe.each(['http2', 'grpc-js'] as const)('%s', (name) => {
     ? 'passed over, and no memory taken for it'
     : 'RESOURCE_EXHAUSTED, and no more of it taken';
   it(`a message of 4 GiB, of which 32 MiB are there: ${outcome}`, async () => {
-    v8.setFlagsFromString('--expose-gc');
-    const gc = vm.runInNewContext('gc') as () => void;
     const held = (): number => {
-      gc();
+      collectGarbage();
       return process.memoryUsage().arrayBuffers;
     };
     greet = (peer) => peer.settings();

@@ -5,18 +5,14 @@
 
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 
 import { systemClock } from '../../src/core/clock.js';
+import { collectGarbage } from './gc.js';
 import { FrameType, RawServer } from './raw-server.js';
 import { ConnectionRecorder, StreamRecorder } from './recorder.js';
 import { transportNamed } from './transports.js';
 
 const ROUNDS = 20;
-
-v8.setFlagsFromString('--expose-gc');
-const gc = vm.runInNewContext('gc') as () => void;
 
 const transport = transportNamed(process.argv[2]);
 const options = { connectTimeoutMs: 5_000, maxMessageBytes: 1_024, userAgent: 'headers/1', clock: systemClock };
@@ -29,7 +25,7 @@ const hearing = connect((bell.address() as AddressInfo).port, '127.0.0.1').pause
 const [ringing] = (await once(bell, 'connection')) as [Socket];
 hearing.on('data', () => {
   hearing.pause();
-  gc();
+  collectGarbage();
 });
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

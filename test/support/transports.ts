@@ -8,7 +8,7 @@ const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
 };
 export const TRANSPORT_NAMES = Object.keys(TRANSPORTS);
 
-/** For children, which are given it as text. */
+/** For those who are given its name as text. */
 export function transportNamed(name: string | undefined): Transport {
   const create = TRANSPORTS[name ?? ''];
   if (create === undefined) throw new Error(`no transport ${name ?? ''}: one of ${TRANSPORT_NAMES.join(', ')}`);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RingBuffer } from '../../src/core/ring-buffer.js';
+import { collectGarbage } from '../support/gc.js';
 
 const operation = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('push' as const), value: fc.integer() }) },
@@ -68,13 +69,9 @@ test('ring of objects, one shifted: the ring does not keep it alive', async () =
   ring.push({});
   ring.shift();
   value = undefined;
-  const { setFlagsFromString } = await import('node:v8');
-  const { runInNewContext } = await import('node:vm');
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
   // A WeakRef that was read stays alive to the end of its turn.
   await new Promise((resolve) => setImmediate(resolve));
-  gc();
+  collectGarbage();
   expect(weak.deref()).toBeUndefined();
   expect(ring.length).toBe(1);
 });
