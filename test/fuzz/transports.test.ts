@@ -11,6 +11,7 @@ import { clientSocketsTo } from '../support/sockets.js';
 import { transportNamed } from '../support/transports.js';
 import { faults, fuzz, withFaults } from './budget.js';
 
+const TARGETS = { http2: 'http2: any frames', 'grpc-js': 'grpc-js: any frames' } as const;
 const MAX_MESSAGE_BYTES = 4_096;
 const STREAM = '/test.Fuzz/Stream';
 const UNARY = '/test.Fuzz/Unary';
@@ -132,7 +133,7 @@ describe.each(['http2', 'grpc-js'] as const)('%s', (name) => {
   }
 
   fuzz(
-    `${name}: any frames`,
+    TARGETS[name],
     'each call ends once, the connection once and last, nothing is thrown, and no socket is left',
     input,
     async ({ early, acts, turns }) => {
